@@ -11,16 +11,16 @@ type Code string
 
 // Codes and the HTTP status each maps to at the edge.
 const (
-	CodeInvalid     Code = "invalid"      // 400: the request is malformed or does not fit the model
-	CodeNotFound    Code = "not_found"    // 404
-	CodeConflict    Code = "conflict"     // 409: somebody changed it first, or it exists
-	CodeTooLarge    Code = "too_large"    // 413
-	CodeExhausted   Code = "exhausted"    // 429: a queue or quota is full, or the deadline cannot be met
-	CodeCanceled    Code = "canceled"     // 499: the client went away
-	CodeUnsupported Code = "unsupported"  // 501
-	CodeUnavailable Code = "unavailable"  // 503: loading, draining, or a dependency is not ready
-	CodeDeadline    Code = "deadline"     // 504
-	CodeInternal    Code = "internal"     // 500
+	CodeInvalid     Code = "invalid"     // 400: the request is malformed or does not fit the model
+	CodeNotFound    Code = "not_found"   // 404
+	CodeConflict    Code = "conflict"    // 409: somebody changed it first, or it exists
+	CodeTooLarge    Code = "too_large"   // 413
+	CodeExhausted   Code = "exhausted"   // 429: a queue or quota is full, or the deadline cannot be met
+	CodeCanceled    Code = "canceled"    // 499: the client went away
+	CodeUnsupported Code = "unsupported" // 501
+	CodeUnavailable Code = "unavailable" // 503: loading, draining, or a dependency is not ready
+	CodeDeadline    Code = "deadline"    // 504
+	CodeInternal    Code = "internal"    // 500
 )
 
 // Error is an error whose text may be shown to a client: what was expected, what came, and how to fix it.

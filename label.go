@@ -7,7 +7,7 @@ import "time"
 type Label struct {
 	Deployment   Name      `json:"deployment"`
 	PredictionID string    `json:"prediction_id"`
-	Value        string    `json:"value"`          // a class name, or a number in decimal
-	Time         time.Time `json:"time,omitzero"`  // when the outcome happened; arrival if zero
+	Value        string    `json:"value"`         // a class name, or a number in decimal
+	Time         time.Time `json:"time,omitzero"` // when the outcome happened; arrival if zero
 	Received     time.Time `json:"received,omitzero"`
 }
