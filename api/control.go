@@ -268,3 +268,10 @@ type ErrorBody struct {
 	Code  string `json:"code" doc:"machine-readable"`
 	Hint  string `json:"hint,omitempty"`
 }
+
+// RollbackAnswer answers POST /api/v1/deployments/{d}/rollback.
+type RollbackAnswer struct {
+	Deployment string `json:"deployment"`
+	From       int    `json:"from" doc:"version that was live"`
+	To         int    `json:"to" doc:"version that is live now"`
+}

@@ -1,0 +1,59 @@
+// Package app wires the rooms together. It is the only package that knows every room.
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// Config is what `fairlead serve` can be told.
+type Config struct {
+	Data    string // folder of everything that must survive a restart
+	HTTP    string // address of REST, UI and metrics
+	Library string // ONNX Runtime's shared library; empty: beside the binary
+	Version string // of the binary
+
+	LossWindow time.Duration // rows answered within this time of a crash may be lost
+	MaxBody    int64         // bytes of one request
+	MaxUpload  int64         // bytes of one pushed model
+	MemoryMB   int           // DuckDB's memory limit
+	StopWithin time.Duration // a clean stop takes at most this long
+}
+
+// Defaults are the settings of a server nobody configured.
+func Defaults() Config {
+	return Config{
+		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", Version: "dev",
+		LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, StopWithin: 40 * time.Second,
+	}
+}
+
+// libraryPath finds ONNX Runtime: the configured path, FAIRLEAD_ORT_LIBRARY, or the file beside the binary.
+func (c Config) libraryPath() (string, error) {
+	name := "libonnxruntime.so.1"
+	if runtime.GOOS == "darwin" {
+		name = "libonnxruntime.1.dylib"
+	}
+	candidates := []string{c.Library, os.Getenv("FAIRLEAD_ORT_LIBRARY")}
+	if exe, err := os.Executable(); err == nil {
+		if exe, err = filepath.EvalSymlinks(exe); err == nil {
+			candidates = append(candidates, filepath.Join(filepath.Dir(exe), name))
+		}
+	}
+	for i, path := range candidates {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err == nil {
+			return filepath.Abs(path)
+		} else if i == 0 {
+			return "", fairlead.Invalid("there is no ONNX Runtime library at %s", path)
+		}
+	}
+	return "", fairlead.Errorf(fairlead.CodeUnavailable, "the ONNX Runtime library %s was not found", name).
+		Hintf("`make runtime` puts it beside the binary; or set FAIRLEAD_ORT_LIBRARY to its path")
+}

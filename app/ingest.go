@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/fairlead-ml/fairlead/eventlog"
+	"github.com/fairlead-ml/fairlead/evalstore"
+)
+
+// ingestBatch is how many log messages go into one transaction of the evaluation store.
+const ingestBatch = 64
+
+// ingest follows one stream of the log into the evaluation store until ctx ends. The store keeps the position in the
+// same transaction as the rows, so that a message is taken exactly once however often this starts again.
+func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stream eventlog.Stream, l *slog.Logger) {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		after, err := store.Position(ctx, string(stream))
+		if err == nil {
+			err = log.Follow(ctx, stream, after, ingestBatch, func(msgs []eventlog.Message) error {
+				wait = time.Second
+				return store.Ingest(ctx, string(stream), msgs)
+			})
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			l.Error("evaluation store fell behind; trying again", "stream", stream, "wait", wait, "err", err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+var ingested = []eventlog.Stream{eventlog.Predictions, eventlog.Profiles, eventlog.Labels}
+
+// behind is the number of messages that the store has not taken yet.
+func behind(ctx context.Context, log *eventlog.Log, store *evalstore.Store) (uint64, error) {
+	var n uint64
+	for _, s := range ingested {
+		last, err := log.Last(ctx, s)
+		if err != nil {
+			return 0, err
+		}
+		at, err := store.Position(ctx, string(s))
+		if err != nil {
+			return 0, err
+		}
+		if last > at {
+			n += last - at
+		}
+	}
+	return n, nil
+}
+
+// catchUp waits until the store has taken everything, so that a clean stop leaves nothing for the next start. Whatever
+// is left when ctx ends is taken then.
+func catchUp(ctx context.Context, log *eventlog.Log, store *evalstore.Store) error {
+	for {
+		n, err := behind(ctx, log, store)
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/eventlog"
+	"github.com/fairlead-ml/fairlead/watch/profile"
+)
+
+const (
+	// maxPendingRows bounds what waits for the recorder: at 200 bytes a row, some 50 MB.
+	maxPendingRows = 250_000
+	// flushRows starts a batch early, so that one message stays near a megabyte.
+	flushRows = 20_000
+)
+
+// recorder takes finished predictions off the request path: it counts every row into per-minute profiles and writes the
+// rows in batches to the event log. Record never blocks; what does not fit is dropped and counted. Stop writes the rest.
+type recorder struct {
+	log      appender
+	versions versionInfo
+	slog     *slog.Logger
+	every    time.Duration // at most this much is lost by a crash, plus one write
+
+	queue    chan *fairlead.Prediction
+	pending  atomic.Int64 // rows in the queue and in the batch
+	recorded atomic.Uint64
+	dropped  atomic.Uint64
+	done     chan struct{}
+}
+
+// appender is the event log as the recorder needs it.
+type appender interface {
+	Append(ctx context.Context, s eventlog.Stream, msgID string, data []byte) (uint64, error)
+}
+
+// versionInfo knows what a deployed version's rows look like. The layout is nil when it has no reference.
+type versionInfo interface {
+	Info(name fairlead.Name, v fairlead.Version) (fairlead.Signature, *profile.Layout, bool)
+}
+
+func newRecorder(log appender, versions versionInfo, every time.Duration, l *slog.Logger) *recorder {
+	return &recorder{
+		log: log, versions: versions, every: every, slog: l,
+		queue: make(chan *fairlead.Prediction, 16_384), done: make(chan struct{}),
+	}
+}
+
+// Record implements serve.Recorder.
+func (r *recorder) Record(p *fairlead.Prediction) {
+	rows := len(p.Rows)
+	if r.pending.Add(int64(rows)) > maxPendingRows {
+		r.pending.Add(-int64(rows))
+		r.dropped.Add(uint64(rows))
+		return
+	}
+	select {
+	case r.queue <- p:
+		r.recorded.Add(uint64(rows))
+	default:
+		r.pending.Add(-int64(rows))
+		r.dropped.Add(uint64(rows))
+	}
+}
+
+type versionKey struct {
+	name    fairlead.Name
+	version fairlead.Version
+}
+
+// batch is what is gathered between two writes.
+type batch struct {
+	rows      int
+	byVersion map[versionKey][]*fairlead.Prediction
+	order     []versionKey
+	profiles  *profile.Collector
+}
+
+func newBatch() *batch {
+	return &batch{byVersion: map[versionKey][]*fairlead.Prediction{}, profiles: profile.NewCollector()}
+}
+
+// Run gathers and writes until ctx ends, then drains the queue. It is the owner of the batch.
+func (r *recorder) Run(ctx context.Context) {
+	defer close(r.done)
+	tick := time.NewTicker(r.every)
+	defer tick.Stop()
+	b := newBatch()
+	for {
+		select {
+		case p := <-r.queue:
+			r.gather(b, p)
+			if b.rows >= flushRows {
+				b = r.flush(ctx, b)
+			}
+		case <-tick.C:
+			b = r.flush(ctx, b)
+		case <-ctx.Done():
+			r.drain(b)
+			return
+		}
+	}
+}
+
+func (r *recorder) gather(b *batch, p *fairlead.Prediction) {
+	key := versionKey{p.Deployment, p.Version}
+	if _, ok := b.byVersion[key]; !ok {
+		b.order = append(b.order, key)
+	}
+	b.byVersion[key] = append(b.byVersion[key], p)
+	b.rows += len(p.Rows)
+	if _, layout, ok := r.versions.Info(p.Deployment, p.Version); ok {
+		if layout == nil {
+			layout = &profile.Layout{}
+		}
+		b.profiles.Add(layout, p)
+	}
+}
+
+// flush writes the batch and returns a fresh one. It tries until the log takes it or ctx ends: meanwhile the queue
+// fills up and Record counts what it drops.
+func (r *recorder) flush(ctx context.Context, b *batch) *batch {
+	if b.rows == 0 {
+		return b
+	}
+	messages, err := r.encode(b)
+	if err != nil {
+		// A batch that cannot be encoded never will be: say so, count its rows, go on.
+		r.slog.Error("rows not recorded", "rows", b.rows, "err", err)
+		r.dropped.Add(uint64(b.rows))
+		r.pending.Add(-int64(b.rows))
+		return newBatch()
+	}
+	for _, m := range messages {
+		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+			if _, err = r.log.Append(ctx, m.stream, m.id, m.data); err == nil {
+				break
+			}
+			if code := fairlead.CodeOf(err); code == fairlead.CodeTooLarge || code == fairlead.CodeInvalid {
+				r.slog.Error("rows not recorded", "rows", b.rows, "err", err)
+				r.dropped.Add(uint64(b.rows))
+				break
+			}
+			r.slog.Warn("event log refuses rows; trying again", "stream", m.stream, "wait", wait, "err", err)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				r.slog.Error("rows not recorded at stop", "rows", b.rows, "err", err)
+				r.dropped.Add(uint64(b.rows))
+				r.pending.Add(-int64(b.rows))
+				return newBatch()
+			}
+		}
+	}
+	r.pending.Add(-int64(b.rows))
+	return newBatch()
+}
+
+type message struct {
+	stream eventlog.Stream
+	id     string // makes a repeated append of the same message harmless
+	data   []byte
+}
+
+func (r *recorder) encode(b *batch) ([]message, error) {
+	var out []message
+	for _, key := range b.order {
+		sig, _, ok := r.versions.Info(key.name, key.version)
+		if !ok {
+			return nil, fmt.Errorf("%s version %d is not known", key.name, key.version)
+		}
+		data, err := eventlog.EncodePredictions(b.byVersion[key], sig)
+		if err != nil {
+			return nil, fmt.Errorf("encode rows of %s version %d: %w", key.name, key.version, err)
+		}
+		out = append(out, message{eventlog.Predictions, ulid.Make().String(), data})
+	}
+	if deltas := b.profiles.Drain(); len(deltas) > 0 {
+		data, err := eventlog.EncodeProfiles(deltas)
+		if err != nil {
+			return nil, fmt.Errorf("encode profiles: %w", err)
+		}
+		out = append(out, message{eventlog.Profiles, ulid.Make().String(), data})
+	}
+	return out, nil
+}
+
+// drain empties the queue after the servers have stopped, with a deadline of its own.
+func (r *recorder) drain(b *batch) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		select {
+		case p := <-r.queue:
+			r.gather(b, p)
+			if b.rows >= flushRows {
+				b = r.flush(ctx, b)
+			}
+		default:
+			r.flush(ctx, b)
+			return
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// Append stores data and returns its sequence number once it is on disk. A message whose non-empty msgID was stored
+// within the last Options.Duplicates is not stored again; the first one's number is returned. After an error the
+// message may be stored all the same: to try again safely, give the same msgID.
+func (l *Log) Append(ctx context.Context, s Stream, msgID string, data []byte) (uint64, error) {
+	if _, err := l.stream(s); err != nil {
+		return 0, err
+	}
+	if len(data) > MaxMessage {
+		return 0, fairlead.Errorf(fairlead.CodeTooLarge, "a message of %d bytes is too large for the event log", len(data)).
+			Hintf("at most %d bytes: send fewer rows at once", MaxMessage)
+	}
+	var opts []jetstream.PublishOpt
+	if msgID != "" {
+		opts = append(opts, jetstream.WithMsgID(msgID))
+	}
+	ack, err := l.js.Publish(ctx, s.subject(), data, opts...)
+	if err == nil {
+		return ack.Sequence, nil
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == streamStoreFailed {
+		return 0, fairlead.Errorf(fairlead.CodeExhausted, "the event log's stream %s takes no more messages", s).
+			Hintf("it is full or its disk is").Cause(err)
+	}
+	return 0, l.unavailable("append to "+string(s), err)
+}
+
+// streamStoreFailed is the server's error code for a message that the store refused: stream full or disk error.
+const streamStoreFailed = 10077
+
+// Last is the sequence number of the newest message, 0 if there never was one.
+func (l *Log) Last(ctx context.Context, s Stream) (uint64, error) {
+	state, err := l.state(ctx, s)
+	return state.LastSeq, err
+}
+
+func (l *Log) state(ctx context.Context, s Stream) (jetstream.StreamState, error) {
+	str, err := l.stream(s)
+	if err != nil {
+		return jetstream.StreamState{}, err
+	}
+	info, err := str.Info(ctx)
+	if err != nil {
+		return jetstream.StreamState{}, l.unavailable("read state of "+string(s), err)
+	}
+	return info.State, nil
+}
+
+// Trim forgets the messages up to and including seq. Call it with a number that every follower has safely behind it.
+func (l *Log) Trim(ctx context.Context, s Stream, seq uint64) error {
+	str, err := l.stream(s)
+	if err != nil {
+		return err
+	}
+	if seq == 0 {
+		return nil
+	}
+	if err := str.Purge(ctx, jetstream.WithPurgeSequence(seq+1)); err != nil {
+		return l.unavailable(fmt.Sprintf("trim %s to %d", s, seq), err)
+	}
+	return nil
+}
+
+// Follow calls fn with the messages after the given sequence number, in order, at most batch at a time, and goes on
+// with new ones as they come. A batch holds what is there: fn is not kept waiting until it is full. Follow returns
+// nil when ctx ends, fn's error when it fails, and CodeUnavailable when the log is closed. fn runs on the caller's
+// goroutine.
+func (l *Log) Follow(ctx context.Context, s Stream, after uint64, batch int, fn func([]Message) error) error {
+	str, err := l.stream(s)
+	if err != nil {
+		return err
+	}
+	batch = max(batch, 1)
+	op := "follow " + string(s)
+	cons, err := str.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   after + 1,
+	})
+	if err != nil {
+		return followEnd(ctx, l.unavailable(op, err))
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(min(batch, 1024)))
+	if err != nil {
+		return followEnd(ctx, l.unavailable(op, err))
+	}
+	defer it.Stop()
+	for {
+		msgs, err := gather(ctx, it, s, batch)
+		if len(msgs) > 0 {
+			if fnErr := fn(msgs); fnErr != nil {
+				return fnErr
+			}
+		}
+		if err != nil {
+			return followEnd(ctx, l.unavailable(op, err))
+		}
+	}
+}
+
+func followEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// gather waits for one message, then takes those the server says are there already, up to n of them and about
+// MaxMessage bytes.
+func gather(ctx context.Context, it jetstream.MessagesContext, s Stream, n int) ([]Message, error) {
+	var msgs []Message
+	size := 0
+	for len(msgs) < n && size < MaxMessage {
+		m, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return msgs, err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return msgs, err
+		}
+		msgs = append(msgs, Message{Stream: s, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()})
+		size += len(m.Data())
+		if meta.NumPending == 0 {
+			break
+		}
+	}
+	return msgs, nil
+}
+
+// Lag is the age of the oldest message after the given sequence number, 0 when there is none.
+func (l *Log) Lag(ctx context.Context, s Stream, after uint64, now time.Time) (time.Duration, error) {
+	state, err := l.state(ctx, s)
+	if err != nil || state.LastSeq <= after || state.Msgs == 0 {
+		return 0, err
+	}
+	m, err := l.streams[s].GetMsg(ctx, max(after+1, state.FirstSeq))
+	if err != nil {
+		if errors.Is(err, jetstream.ErrMsgNotFound) { // trimmed meanwhile
+			return 0, nil
+		}
+		return 0, l.unavailable("read oldest message of "+string(s), err)
+	}
+	return max(now.Sub(m.Time), 0), nil
+}

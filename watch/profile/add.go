@@ -1,0 +1,202 @@
+package profile
+
+import (
+	"github.com/fairlead-ml/fairlead"
+)
+
+// Add counts those rows of a prediction, column by column; nil means all rows. A column whose tensor is absent or too
+// small counts as null. The layout must be the one of NewCounts.
+func (c *Counts) Add(l *Layout, p *fairlead.Prediction, rows []int) {
+	n := len(rows)
+	if rows == nil {
+		n = len(p.Rows)
+	}
+	c.N += uint64(n)
+	for i := range l.Columns {
+		col := &l.Columns[i]
+		tensors := p.Inputs
+		if col.Output {
+			tensors = p.Outputs
+		}
+		t := fairlead.Find(tensors, col.Field.Tensor)
+		if !c.Columns[i].addTensor(col, t, rows, len(p.Rows)) {
+			c.Columns[i].Null += uint64(n)
+		}
+	}
+}
+
+// addTensor counts one column of a tensor of n rows; false if the tensor has no such column.
+func (c *ColumnCounts) addTensor(col *Column, t *fairlead.Tensor, rows []int, n int) bool {
+	if t == nil {
+		return false
+	}
+	width := t.Width()
+	if col.Field.Index >= width || t.Len() < n*width {
+		return false
+	}
+	v := view{rows: rows, n: n, width: width, index: col.Field.Index}
+	if data, ok := t.Data.([]string); ok {
+		if col.ranker != nil {
+			return false
+		}
+		for i := range v.len() {
+			c.addText(col, data[v.at(i)])
+		}
+		return true
+	}
+	if col.ranker == nil {
+		return false
+	}
+	switch data := t.Data.(type) {
+	case []float32:
+		if col.ranker.edges32 != nil {
+			addNarrow(c, col.ranker, data, v)
+		} else {
+			addWide(c, col.ranker, data, v)
+		}
+	case []float64:
+		addWide(c, col.ranker, data, v)
+	case []int64:
+		addWide(c, col.ranker, data, v)
+	case []int32:
+		addWide(c, col.ranker, data, v)
+	case []int16:
+		addWide(c, col.ranker, data, v)
+	case []int8:
+		addWide(c, col.ranker, data, v)
+	case []uint64:
+		addWide(c, col.ranker, data, v)
+	case []uint32:
+		addWide(c, col.ranker, data, v)
+	case []uint8:
+		addWide(c, col.ranker, data, v)
+	default: // booleans, uint16 and half floats, which share []uint16
+		for i := range v.len() {
+			x, _ := t.Float(v.at(i))
+			c.addNumber(col.ranker, x)
+		}
+	}
+	return true
+}
+
+// view picks a column's elements out of a row-major tensor.
+type view struct {
+	rows            []int // nil: all n
+	n, width, index int
+}
+
+func (v *view) len() int {
+	if v.rows != nil {
+		return len(v.rows)
+	}
+	return v.n
+}
+
+func (v *view) at(i int) int {
+	if v.rows != nil {
+		i = v.rows[i]
+	}
+	return i*v.width + v.index
+}
+
+// addNarrow counts float32 values against float32 edges.
+func addNarrow(c *ColumnCounts, r *ranker, data []float32, v view) {
+	for i := range v.len() {
+		x := data[v.at(i)]
+		j, finite := r.rank32(x)
+		if !finite {
+			c.addSpecial(float64(x))
+			continue
+		}
+		c.Slots[r.slot[j]]++
+		c.moments.add(float64(x))
+	}
+}
+
+// addWide counts numbers of any type against float64 edges.
+func addWide[T float32 | float64 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint8](
+	c *ColumnCounts, r *ranker, data []T, v view,
+) {
+	for i := range v.len() {
+		c.addNumber(r, float64(data[v.at(i)]))
+	}
+}
+
+func (c *ColumnCounts) addNumber(r *ranker, x float64) {
+	j, finite := r.rank(x)
+	if !finite {
+		c.addSpecial(x)
+		return
+	}
+	c.Slots[r.slot[j]]++
+	c.moments.add(x)
+}
+
+func (c *ColumnCounts) addSpecial(x float64) {
+	switch {
+	case x > 0:
+		c.PosInf++
+	case x < 0:
+		c.NegInf++
+	default:
+		c.NaN++
+	}
+}
+
+func (c *ColumnCounts) addText(col *Column, s string) {
+	k := key(s)
+	slot, ok := col.slots[k]
+	if !ok {
+		slot = len(col.keys) // other
+		if !col.vocab.has(k) {
+			slot++ // unseen
+		}
+	}
+	c.Slots[slot]++
+}
+
+// AddTable counts the rows from ≤ i < to of a table, by column name; a column that the table lacks counts as null, as
+// does one of the wrong kind. In a column of floats a null counts as NaN, because that is how a missing number reaches
+// a model: a tensor has no null.
+func (c *Counts) AddTable(l *Layout, t *fairlead.Table, from, to int) {
+	rows := make([]int, 0, max(to-from, 0))
+	for i := from; i < to; i++ {
+		rows = append(rows, i)
+	}
+	c.addRows(l, t, rows)
+}
+
+func (c *Counts) addRows(l *Layout, t *fairlead.Table, rows []int) {
+	c.N += uint64(len(rows))
+	for i := range l.Columns {
+		col, cc := &l.Columns[i], &c.Columns[i]
+		source := t.Column(col.Name)
+		if source == nil {
+			cc.Null += uint64(len(rows))
+			continue
+		}
+		for _, row := range rows {
+			cc.addCell(col, source, row)
+		}
+	}
+}
+
+func (c *ColumnCounts) addCell(col *Column, source *fairlead.TableColumn, row int) {
+	if col.ranker == nil {
+		if s, ok := text(source, row); ok {
+			c.addText(col, s)
+		} else {
+			c.Null++
+		}
+		return
+	}
+	x, ok := number(source, row, col.Field.Type)
+	switch {
+	case !ok && isFloat(col.Field.Type):
+		c.NaN++
+	case !ok:
+		c.Null++
+	default:
+		c.addNumber(col.ranker, x)
+	}
+}

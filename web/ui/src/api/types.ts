@@ -1,0 +1,219 @@
+// The control API's types: the same names, units and nullability as api/control.go. Times are RFC 3339 in UTC.
+// Go writes an empty list as null or [], so every list may be null here.
+
+export type Time = string;
+export type Grain = "hour" | "day";
+export type List<T> = T[] | null;
+
+export interface Status {
+  version: string;
+  started: Time;
+  now: Time;
+  engine: string;
+  recorded: number;
+  dropped: number;
+  stored: number;
+  labels: number;
+  lag_seconds: number;
+  loss_window_seconds: number;
+}
+
+export interface Tensor {
+  name: string;
+  datatype: string;
+  shape: List<number>;
+  features?: List<string>;
+  role?: string;
+  classes?: List<string>;
+}
+
+export interface RefInfo {
+  rows: number;
+  from?: Time;
+  to?: Time;
+  phases: boolean;
+}
+
+export interface ModelVersion {
+  model: string;
+  version: number;
+  digest: string;
+  created: Time;
+  size_bytes: number;
+  task: string;
+  inputs: List<Tensor>;
+  outputs: List<Tensor>;
+  label?: string;
+  reference?: RefInfo | null;
+  notes?: List<string>;
+}
+
+export interface Model {
+  name: string;
+  aliases: Record<string, number> | null;
+  versions: List<ModelVersion>;
+}
+
+export interface Live {
+  requests_per_second: number;
+  rows_per_second: number;
+  errors_per_second: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+}
+
+export interface LivePoint {
+  time: Time;
+  rows: number;
+  p50_ms: number | null;
+  p99_ms: number | null;
+}
+
+export interface Annotation {
+  id?: string;
+  kind: "planted" | "note";
+  title: string;
+  text?: string;
+  start: Time;
+  end: Time;
+}
+
+export interface Deployment {
+  name: string;
+  model: string;
+  version: number;
+  digest: string;
+  task: string;
+  state: "ready" | "loading" | "failed";
+  reason?: string;
+  live: Live;
+  rows: number;
+  labelled: number;
+  from?: Time;
+  to?: Time;
+  firing: number;
+  label?: string;
+  drifted: List<string>;
+  history: List<LivePoint>;
+  annotations: List<Annotation>;
+}
+
+export interface Cell {
+  n: number;
+  m: number;
+  reference: string;
+  psi: number | null;
+  psi_debiased: number | null;
+  psi_floor: number | null;
+  ks: number | null;
+  ks_floor: number | null;
+  d1: number | null;
+  d1_floor: number | null;
+  js: number | null;
+  js_floor: number | null;
+  missing: number;
+  unseen: number;
+  verdict: "ok" | "drifted" | "too_few";
+  provisional: boolean;
+}
+
+export interface DriftColumn {
+  name: string;
+  kind: "numeric" | "categorical";
+  output: boolean;
+  cells: List<Cell | null>;
+}
+
+export interface Rule {
+  measure: string;
+  threshold: number;
+  grain: Grain;
+  for: number;
+  clear: number;
+}
+
+export interface Drift {
+  deployment: string;
+  version: number;
+  grain: Grain;
+  windows: List<Time>;
+  columns: List<DriftColumn>;
+  rule: Rule;
+  empty?: string;
+}
+
+export interface Bin {
+  label: string;
+  kind: "range" | "value" | "category" | "other" | "under" | "over" | "null" | "nan" | "inf" | "unseen";
+  low: number | null;
+  high: number | null;
+  reference: number;
+  current: number;
+  rows: number;
+}
+
+export interface Distribution {
+  column: string;
+  kind: "numeric" | "categorical";
+  grain: Grain;
+  start: Time;
+  end: Time;
+  cell: Cell;
+  bins: List<Bin>;
+  mean: number | null;
+  reference_mean: number | null;
+}
+
+export interface MetricsPoint {
+  start: Time;
+  n: number;
+  labelled: number;
+  provisional: boolean;
+  metrics: Record<string, number | null> | null;
+}
+
+export interface Metrics {
+  deployment: string;
+  grain: Grain;
+  task: string;
+  label: string;
+  names: List<string>;
+  points: List<MetricsPoint>;
+  reference?: MetricsPoint | null;
+  empty?: string;
+}
+
+export interface Alert {
+  id: string;
+  deployment: string;
+  column: string;
+  state: "pending" | "firing" | "resolved";
+  measure: string;
+  value: number;
+  worst: number;
+  threshold: number;
+  floor: number;
+  n: number;
+  grain: Grain;
+  onset: Time;
+  last: Time;
+  fired?: Time;
+  resolved?: Time;
+  message: string;
+  planted?: string;
+}
+
+export interface SQLAnswer {
+  columns: List<string>;
+  types: List<string>;
+  rows: List<unknown[]>;
+  truncated: boolean;
+  seconds: number;
+}
+
+export interface ErrorBody {
+  error: string;
+  code: string;
+  hint?: string;
+}
