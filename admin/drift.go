@@ -150,7 +150,7 @@ func cellOf(f watch.Finding) api.Cell {
 		PSI: number(f.PSI), PSIDebiased: number(f.PSIDebiased), PSIFloor: number(f.PSIFloor),
 		KS: number(f.KS), KSFloor: number(f.KSFloor), D1: number(f.D1), D1Floor: number(f.D1Floor),
 		JS: number(f.JS), JSFloor: number(f.JSFloor),
-		Missing: f.Missing, Unseen: f.Unseen, Verdict: f.Verdict, Provisional: f.Provisional,
+		Missing: f.Missing, Unseen: f.Unseen, Verdict: string(f.Verdict), Provisional: f.Provisional,
 	}
 }
 
@@ -214,7 +214,7 @@ func (s *server) distribution(ctx context.Context, w watch.Window, column string
 	}
 	for _, f := range found {
 		if f.Column == c.Name { // the verdict is the watch room's, not a second opinion
-			out.Cell.Verdict, out.Cell.Provisional = f.Verdict, f.Provisional
+			out.Cell.Verdict, out.Cell.Provisional = string(f.Verdict), f.Provisional
 		}
 	}
 	return out, nil

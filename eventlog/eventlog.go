@@ -36,7 +36,7 @@ const (
 var streams = []Stream{Predictions, Profiles, Labels, Audit}
 
 // MaxMessage is the largest message in bytes; Append refuses a larger one with CodeTooLarge.
-const MaxMessage = 32 << 20
+const MaxMessage = 16 << 20 // the file store takes no record over 32 MiB
 
 // Message is one stored message. Data belongs to the receiver.
 type Message struct {

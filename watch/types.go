@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	fairlead "github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/watch/realised"
 )
 

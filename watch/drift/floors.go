@@ -2,10 +2,59 @@ package drift
 
 import "math"
 
-// JSFloor is the value that the Jensen-Shannon divergence exceeds with probability alpha without drift:
-// k·χ²(1−alpha; bins−1)/8, k = 1/n+1/m. It follows from JS = PSI/8 + O(|p−q|³): both are, to second order, a multiple
-// of Σ(p−q)²/p, which without drift is k times a χ² variable. bins counts the bins that are not empty on both sides.
-func JSFloor(n, m uint64, bins int, alpha float64) float64 { return PSIFloor(n, m, bins, alpha) / 8 }
+// JSFloor is the value that the Jensen-Shannon divergence exceeds with probability alpha without drift.
+//
+// Derivation: with ten and more expected rows in a bin, JS = PSI/8 + O(|p−q|³), so JS is k/8 times a χ² variable with
+// as many degrees of freedom as bins less one. With fewer rows the divergence, which is not smoothed, runs higher: at
+// three rows a bin its 1 % point is passed five times as often. So each bin contributes the mean and variance of its
+// term for a Poisson count of its expected rows (jsTerm), times 1−w for the bound total, and the law of the sum is
+// taken to be c·χ²_ν with both moments (Satterthwaite). For many rows this is the formula above.
+//
+// Without rows on one side it is NaN; with a single non-empty bin it is 0.
+func JSFloor(ref, cur []uint64, alpha float64) float64 {
+	sameLength(len(ref), len(cur))
+	m, n := total(ref), total(cur)
+	k := nullScale(n, m)
+	if math.IsNaN(k) {
+		return k
+	}
+	var mean, variance float64 // of 8·JS/k
+	for i := range ref {
+		w := (float64(ref[i]) + float64(cur[i])) / float64(n+m)
+		if w > 0 && w < 1 {
+			e, v := jsTerm(w / k)
+			mean += e * (1 - w)
+			variance += v * (1 - w)
+		}
+	}
+	if mean == 0 {
+		return 0
+	}
+	return k / 8 * variance / (2 * mean) * chiSquareQuantile(1-alpha, 2*mean*mean/variance)
+}
+
+// jsTerm gives mean and variance of 8λ·f(c/λ) for a Poisson count c of expectation λ, with f the term of a bin in the
+// divergence from an exact share, f(r) = ½(r ln r − (1+r) ln((1+r)/2)). A χ² variable of one degree has 1 and 2. Above
+// λ = 15 the first correction in 1/λ is used, rounded up.
+func jsTerm(lambda float64) (mean, variance float64) {
+	if lambda > 15 {
+		return 1 + .4/lambda, 2 + 3.2/lambda
+	}
+	pmf := math.Exp(-lambda)
+	var square float64
+	for c := 0.0; c <= lambda || pmf > 1e-12; c++ {
+		r := c / lambda
+		f := -(1 + r) * math.Log((1+r)/2)
+		if c > 0 {
+			f += r * math.Log(r)
+		}
+		f *= 4 * lambda
+		mean += pmf * f
+		square += pmf * f * f
+		pmf *= lambda / (c + 1)
+	}
+	return mean, square - mean*mean
+}
 
 // D1Floor is the value that D1 exceeds with probability alpha without drift.
 //

@@ -31,7 +31,7 @@ func Measure(refAlert, curAlert, refFine, curFine []uint64, n, m uint64) Measure
 	out.P = PSIP(out.PSI, n, m, out.Bins)
 	p, q := Shares(refAlert), Shares(curAlert)
 	out.D1, out.D1Floor = D1(p, q), D1Floor(refAlert, curAlert, FloorAlpha)
-	out.JS, out.JSFloor = JS(p, q), JSFloor(n, m, out.Bins, FloorAlpha)
+	out.JS, out.JSFloor = JS(p, q), JSFloor(refAlert, curAlert, FloorAlpha)
 	if len(refFine) > 0 {
 		out.KS = KSBins(refFine, curFine)
 		out.KSFloor = KSFloor(total(curFine), total(refFine), FloorAlpha)

@@ -18,7 +18,8 @@ func tallies(values []float64) []tally {
 	slices.Sort(values)
 	var out []tally
 	for _, v := range values {
-		if n := len(out); n > 0 && out[n-1].value == v { // −0 equals 0
+		v += 0 // −0 becomes 0
+		if n := len(out); n > 0 && out[n-1].value == v {
 			out[n-1].rows++
 		} else {
 			out = append(out, tally{v, 1})

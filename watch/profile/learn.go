@@ -110,7 +110,7 @@ func (c *Column) learnNumbers(values []float64) {
 	if len(distinct) <= fewValues {
 		c.Kind = Categorical
 		for _, d := range distinct {
-			c.values = append(c.values, d.value+0) // −0 becomes 0
+			c.values = append(c.values, d.value)
 		}
 		return
 	}

@@ -118,8 +118,11 @@ func (r *ranker) rank32(x float32) (uint8, bool) {
 	return j, true
 }
 
-// rank is rank32 for values of any numeric type.
+// rank is rank32 for values of any numeric type. A narrow ranker rounds them to float32 first.
 func (r *ranker) rank(x float64) (uint8, bool) {
+	if r.edges32 != nil {
+		return r.rank32(float32(x))
+	}
 	j := r.table[math.Float32bits(float32(x))>>(r.shift&31)]
 	if j == slowPath {
 		return r.slow(x)
@@ -172,6 +175,13 @@ func round(v float64, t fairlead.DataType) float64 {
 		return roundTo(v, 11, -24, 65504)
 	case fairlead.BF16:
 		return roundTo(v, 8, -133, 0x1.fep127)
+	case fairlead.Bool:
+		if v != 0 && !math.IsNaN(v) {
+			return 1
+		}
+	case fairlead.FP64:
+	default:
+		return math.RoundToEven(v)
 	}
 	return v
 }

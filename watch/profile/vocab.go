@@ -2,7 +2,6 @@ package profile
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
 	"unicode/utf8"
@@ -169,20 +168,4 @@ func decodeVocabulary(r *reader) *vocabulary {
 		r.fail("the vocabulary is of an unknown form")
 	}
 	return v
-}
-
-// writer builds an encoding.
-type writer struct{ b []byte }
-
-func (w *writer) byte(v byte)      { w.b = append(w.b, v) }
-func (w *writer) uvarint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
-func (w *writer) varint(v int64)   { w.b = binary.AppendVarint(w.b, v) }
-func (w *writer) float(v float64)  { w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(v)) }
-func (w *writer) string(s string)  { w.uvarint(uint64(len(s))); w.b = append(w.b, s...) }
-func (w *writer) bool(v bool) {
-	if v {
-		w.byte(1)
-	} else {
-		w.byte(0)
-	}
 }

@@ -1,0 +1,199 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/fairlead-ml/fairlead/evalstore"
+	"github.com/fairlead-ml/fairlead/eventlog"
+	"github.com/fairlead-ml/fairlead/internal/lifecycle"
+	"github.com/fairlead-ml/fairlead/serve/engine"
+	"github.com/fairlead-ml/fairlead/serve/engine/ort"
+	"github.com/fairlead-ml/fairlead/serve/meter"
+	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/ship/registry"
+	"github.com/fairlead-ml/fairlead/watch"
+)
+
+// App is a running server.
+type App struct {
+	config  Config
+	log     *slog.Logger
+	started time.Time
+	engine  string
+	parts   lifecycle.Group
+	failed  chan error
+	ready   atomic.Bool
+
+	runtime     *ort.Runtime
+	events      *eventlog.Log
+	store       *evalstore.Store
+	registry    *registry.Registry
+	deployer    *deployer
+	router      *route.Router
+	meter       *meter.Meter
+	recorder    *recorder
+	annotations *annotations
+	books       *books
+	listener    net.Listener
+	server      *http.Server
+}
+
+// Start opens everything under config.Data and serves. On error, what was started is stopped again.
+func Start(ctx context.Context, config Config, log *slog.Logger) (*App, error) {
+	a := &App{config: config, log: log, started: time.Now().UTC(), failed: make(chan error, 1), meter: meter.New()}
+	for _, p := range a.plan() {
+		if err := a.parts.Start(ctx, p); err != nil {
+			stop, cancel := context.WithTimeout(context.Background(), config.StopWithin)
+			defer cancel()
+			return nil, errors.Join(err, a.parts.Stop(stop))
+		}
+	}
+	a.ready.Store(true)
+	return a, nil
+}
+
+// plan lists the parts in the order they start. They stop in reverse: first no new requests, then the recorder writes
+// what it holds, the store takes what the log holds, and the seams close.
+func (a *App) plan() []lifecycle.Part {
+	part := func(name string, start, stop func(context.Context) error) lifecycle.Part {
+		return lifecycle.Part{Name: name, Start: start, Stop: stop}
+	}
+	plan := []lifecycle.Part{
+		part("inference engine", a.startEngine, func(context.Context) error { return a.runtime.Close() }),
+		part("event log", a.startEvents, func(context.Context) error { return a.events.Close() }),
+		part("evaluation store", a.startStore, func(context.Context) error { return a.store.Close() }),
+		part("deployments", a.startDeployments, func(context.Context) error { return a.deployer.close() }),
+		lifecycle.Loop("watch", a.watchLoop),
+	}
+	for _, stream := range ingested {
+		plan = append(plan, lifecycle.Loop("ingestion of "+string(stream), func(ctx context.Context) {
+			ingest(ctx, a.events, a.store, stream, a.log)
+		}))
+	}
+	return append(plan,
+		part("catching up", nil, func(ctx context.Context) error { return catchUp(ctx, a.events, a.store) }),
+		lifecycle.Loop("recorder", func(ctx context.Context) { a.recorder.Run(ctx) }),
+		part("http", a.startHTTP, a.stopHTTP),
+	)
+}
+
+// Address is where HTTP is served.
+func (a *App) Address() string { return a.listener.Addr().String() }
+
+// Failed gives the error of a server that ended by itself.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Stop ends the server: requests in flight finish, queues drain, the stores close.
+func (a *App) Stop(ctx context.Context) error {
+	a.ready.Store(false)
+	return a.parts.Stop(ctx)
+}
+
+func (a *App) startEngine(context.Context) error {
+	library, err := a.config.libraryPath()
+	if err != nil {
+		return err
+	}
+	if a.runtime, err = ort.Open(library); err != nil {
+		return err
+	}
+	a.engine = "ONNX Runtime " + a.runtime.Version()
+	return nil
+}
+
+func (a *App) startEvents(ctx context.Context) error {
+	if err := os.MkdirAll(a.config.Data, 0o755); err != nil {
+		return err
+	}
+	var err error
+	a.events, err = eventlog.Open(ctx, eventlog.Options{Dir: filepath.Join(a.config.Data, "eventlog"), Log: a.log})
+	return err
+}
+
+func (a *App) startStore(ctx context.Context) error {
+	var err error
+	a.store, err = evalstore.Open(ctx, evalstore.Options{
+		Dir: filepath.Join(a.config.Data, "evalstore"), MemoryMB: a.config.MemoryMB, Threads: 2, Log: a.log,
+	})
+	return err
+}
+
+func (a *App) startDeployments(ctx context.Context) error {
+	buckets := map[string]*eventlog.KV{}
+	for _, name := range []string{"models", "deployments", "alerts", "annotations"} {
+		kv, err := a.events.KV(ctx, name)
+		if err != nil {
+			return err
+		}
+		buckets[name] = kv
+	}
+	var err error
+	if a.registry, err = registry.Open(filepath.Join(a.config.Data, "registry"), buckets["models"]); err != nil {
+		return err
+	}
+	if a.annotations, err = openAnnotations(ctx, buckets["annotations"]); err != nil {
+		return fmt.Errorf("read the annotations: %w", err)
+	}
+	a.books = &books{kv: buckets["alerts"]}
+	a.router = route.NewRouter()
+	a.deployer = &deployer{
+		kv: buckets["deployments"], registry: a.registry, router: a.router, log: a.log, now: time.Now,
+		load: func(onnx []byte) (engine.Session, error) { return a.runtime.Load(onnx) },
+	}
+	// Half the loss window to gather, half for the write to reach the disk.
+	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
+	return a.deployer.open(ctx)
+}
+
+// watchLoop evaluates what changed, as long as there is something, and looks again every second.
+func (a *App) watchLoop(ctx context.Context) {
+	w := watch.New(a.store, a.store, a.deployer, a.books, watch.Options{}, a.log)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		for {
+			changed, err := w.Step(ctx)
+			if err != nil && ctx.Err() == nil {
+				a.log.Error("watch", "err", err)
+			}
+			if err != nil || changed == 0 || ctx.Err() != nil {
+				break
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lag is the age of the oldest message that the evaluation store has not taken yet, 0 when it has all.
+func (a *App) lag(ctx context.Context) (time.Duration, error) {
+	var oldest time.Duration
+	for _, s := range ingested {
+		at, err := a.store.Position(ctx, string(s))
+		if err != nil {
+			return 0, err
+		}
+		age, err := a.events.Age(ctx, s, at, time.Now())
+		if err != nil {
+			return 0, err
+		}
+		oldest = max(oldest, age)
+	}
+	return oldest, nil
+}
+
+func messageID() string { return ulid.Make().String() }

@@ -1,0 +1,317 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/serve/engine"
+	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/ship/registry"
+	"github.com/fairlead-ml/fairlead/watch/alert"
+	"github.com/fairlead-ml/fairlead/watch/profile"
+)
+
+// deployment is the state of one name that clients call, kept in a bucket.
+type deployment struct {
+	Name     fairlead.Name      `json:"name"`
+	Model    fairlead.Name      `json:"model"`
+	Live     fairlead.Version   `json:"live"`
+	Previous []fairlead.Version `json:"previous,omitempty"` // newest last; what a rollback goes back to
+	Changed  time.Time          `json:"changed"`
+
+	revision uint64
+	failed   error // why its live version does not serve
+}
+
+// maxPrevious bounds the history that rollbacks walk.
+const maxPrevious = 20
+
+// version is what is known of one deployed version: enough to record and to watch it. session is nil when it is not
+// loaded.
+type version struct {
+	sig       fairlead.Signature
+	reference *profile.Reference
+	digest    fairlead.Digest
+	session   engine.Session
+}
+
+// deployer decides which version answers under which name. It keeps the live version and the one before it loaded, so
+// that a rollback is one swap of the route table.
+type deployer struct {
+	kv       keyValue
+	registry *registry.Registry
+	load     func(onnx []byte) (engine.Session, error)
+	router   *route.Router
+	log      *slog.Logger
+	now      func() time.Time
+
+	mu          sync.Mutex
+	deployments map[fairlead.Name]*deployment
+	versions    map[versionKey]*version
+	retired     []engine.Session // closed once no request can hold them
+}
+
+// open reads the bucket and loads every deployment. One that does not load is kept as failed, with the reason; the
+// others serve.
+func (d *deployer) open(ctx context.Context) error {
+	d.deployments, d.versions = map[fairlead.Name]*deployment{}, map[versionKey]*version{}
+	keys, err := d.kv.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("read the deployments: %w", err)
+	}
+	for _, key := range keys {
+		raw, rev, err := d.kv.Get(ctx, key)
+		if err != nil {
+			return fmt.Errorf("read deployment %s: %w", key, err)
+		}
+		dep := &deployment{revision: rev}
+		if err := json.Unmarshal(raw, dep); err != nil {
+			return fmt.Errorf("read deployment %s: %w", key, err)
+		}
+		d.deployments[dep.Name] = dep
+		if _, dep.failed = d.ensure(ctx, dep, dep.Live); dep.failed != nil {
+			d.log.Error("deployment does not serve", "deployment", dep.Name, "version", dep.Live, "err", dep.failed)
+		}
+		d.warmPrevious(ctx, dep)
+	}
+	d.publish()
+	return nil
+}
+
+// ensure loads a version's session, signature and reference if they are not there yet.
+func (d *deployer) ensure(ctx context.Context, dep *deployment, v fairlead.Version) (*version, error) {
+	known, err := d.describe(ctx, dep, v)
+	if err != nil || known.session != nil {
+		return known, err
+	}
+	b, err := d.registry.Open(ctx, known.digest)
+	if err != nil {
+		return nil, err
+	}
+	if known.session, err = d.load(b.Model()); err != nil {
+		return nil, fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
+	}
+	return known, nil
+}
+
+// describe knows a version without loading its session.
+func (d *deployer) describe(ctx context.Context, dep *deployment, v fairlead.Version) (*version, error) {
+	key := versionKey{dep.Name, v}
+	if known := d.versions[key]; known != nil {
+		return known, nil
+	}
+	entry, err := d.registry.Resolve(ctx, dep.Model, v.String())
+	if err != nil {
+		return nil, err
+	}
+	b, err := d.registry.Open(ctx, entry.Digest)
+	if err != nil {
+		return nil, err
+	}
+	known := &version{sig: b.Signature(), digest: entry.Digest}
+	if p := b.Profile(); p != nil {
+		if known.reference, err = profile.ParseReference(p); err != nil {
+			return nil, fmt.Errorf("reference of %s@%d: %w", dep.Model, v, err)
+		}
+	}
+	d.versions[key] = known
+	return known, nil
+}
+
+// warmPrevious keeps the version before the live one loaded and retires older ones.
+func (d *deployer) warmPrevious(ctx context.Context, dep *deployment) {
+	keep := []fairlead.Version{dep.Live}
+	if n := len(dep.Previous); n > 0 {
+		keep = append(keep, dep.Previous[n-1])
+		if _, err := d.ensure(ctx, dep, dep.Previous[n-1]); err != nil {
+			d.log.Warn("the version before does not load; a rollback to it would fail", "deployment", dep.Name, "version", dep.Previous[n-1], "err", err)
+		}
+	}
+	for key, v := range d.versions {
+		if key.name == dep.Name && v.session != nil && !slices.Contains(keep, key.version) {
+			d.retired = append(d.retired, v.session)
+			v.session = nil
+		}
+	}
+}
+
+// publish swaps the route table, then closes the sessions that left it. A session's Close waits for its runs.
+func (d *deployer) publish() {
+	var targets []route.Target
+	for _, dep := range d.deployments {
+		for key, v := range d.versions {
+			if key.name != dep.Name || v.session == nil {
+				continue
+			}
+			targets = append(targets, route.Target{
+				Deployment: dep.Name, Model: dep.Model, Version: key.version, Digest: v.digest,
+				Variant: "fp32", Role: fairlead.RoleLive, Signature: v.sig, Session: v.session,
+				Live: key.version == dep.Live,
+			})
+		}
+	}
+	d.router.Swap(route.NewTable(targets))
+	for _, s := range d.retired {
+		if err := s.Close(); err != nil {
+			d.log.Warn("close a session", "err", err)
+		}
+	}
+	d.retired = nil
+}
+
+// deploy makes a version live under the model's name. The old version stays warm.
+func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.Version) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := d.deployments[model]
+	next := &deployment{Name: model, Model: model, Live: v, Changed: d.now().UTC()}
+	if old != nil {
+		if old.Live == v && old.failed == nil {
+			return nil
+		}
+		next.revision = old.revision
+		next.Previous = append(slices.DeleteFunc(slices.Clone(old.Previous), func(p fairlead.Version) bool { return p == v }), old.Live)
+		next.Previous = next.Previous[max(0, len(next.Previous)-maxPrevious):]
+	}
+	if _, err := d.ensure(ctx, next, v); err != nil {
+		return err
+	}
+	return d.commit(ctx, next)
+}
+
+// commit writes the state first and swaps the routes after: a crash in between serves the new state at the next start.
+func (d *deployer) commit(ctx context.Context, next *deployment) error {
+	raw, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if next.revision, err = d.kv.Put(ctx, string(next.Name), raw, next.revision); err != nil {
+		return fmt.Errorf("store deployment %s: %w", next.Name, err)
+	}
+	d.deployments[next.Name] = next
+	d.warmPrevious(ctx, next)
+	d.publish()
+	return nil
+}
+
+// Rollback implements admin.Deployments.
+func (d *deployer) Rollback(ctx context.Context, name fairlead.Name) (api.RollbackAnswer, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dep := d.deployments[name]
+	if dep == nil {
+		return api.RollbackAnswer{}, fairlead.NotFound("there is no deployment %q", name)
+	}
+	n := len(dep.Previous)
+	if n == 0 {
+		return api.RollbackAnswer{}, fairlead.Errorf(fairlead.CodeConflict, "%s has only had version %d: there is nothing to roll back to", name, dep.Live)
+	}
+	next := &deployment{
+		Name: name, Model: dep.Model, Live: dep.Previous[n-1], Previous: slices.Clone(dep.Previous[:n-1]),
+		Changed: d.now().UTC(), revision: dep.revision,
+	}
+	if _, err := d.ensure(ctx, next, next.Live); err != nil {
+		return api.RollbackAnswer{}, err
+	}
+	if err := d.commit(ctx, next); err != nil {
+		return api.RollbackAnswer{}, err
+	}
+	return api.RollbackAnswer{Deployment: string(name), From: int(dep.Live), To: int(next.Live)}, nil
+}
+
+// Names lists the deployments, sorted.
+func (d *deployer) Names() []fairlead.Name {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	names := make([]fairlead.Name, 0, len(d.deployments))
+	for n := range d.deployments {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// list copies the states, sorted by name.
+func (d *deployer) list() []deployment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]deployment, 0, len(d.deployments))
+	for _, dep := range d.deployments {
+		out = append(out, *dep)
+	}
+	slices.SortFunc(out, func(a, b deployment) int { return compareNames(a.Name, b.Name) })
+	return out
+}
+
+// Live implements admin.References.
+func (d *deployer) Live(name fairlead.Name) (fairlead.Version, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if dep := d.deployments[name]; dep != nil {
+		return dep.Live, nil
+	}
+	return 0, fairlead.NotFound("there is no deployment %q", name)
+}
+
+// Reference implements watch.Models and admin.References; the reference is nil when the version has none.
+func (d *deployer) Reference(ctx context.Context, name fairlead.Name, v fairlead.Version) (*profile.Reference, fairlead.Signature, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dep := d.deployments[name]
+	if dep == nil {
+		return nil, fairlead.Signature{}, fairlead.NotFound("there is no deployment %q", name)
+	}
+	known, err := d.describe(ctx, dep, v)
+	if err != nil {
+		return nil, fairlead.Signature{}, err
+	}
+	return known.reference, known.sig, nil
+}
+
+// Rule implements watch.Models and admin.References.
+func (d *deployer) Rule(fairlead.Name) alert.Rule { return alert.DefaultRule() }
+
+// Info implements versionInfo for the recorder.
+func (d *deployer) Info(name fairlead.Name, v fairlead.Version) (fairlead.Signature, *profile.Layout, bool) {
+	ref, sig, err := d.Reference(context.Background(), name, v)
+	if err != nil {
+		return fairlead.Signature{}, nil, false
+	}
+	if ref == nil {
+		return sig, nil, true
+	}
+	return sig, ref.Layout, true
+}
+
+// close releases every session.
+func (d *deployer) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.router.Swap(route.NewTable(nil))
+	var errs []error
+	for _, v := range d.versions {
+		if v.session != nil {
+			errs = append(errs, v.session.Close())
+			v.session = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func compareNames(a, b fairlead.Name) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fairlead-ml/fairlead/admin"
+	"github.com/fairlead-ml/fairlead/serve"
+	"github.com/fairlead-ml/fairlead/serve/httpd"
+	"github.com/fairlead-ml/fairlead/web"
+)
+
+func (a *App) startHTTP(context.Context) error {
+	var err error
+	if a.listener, err = net.Listen("tcp", a.config.HTTP); err != nil {
+		return fmt.Errorf("listen on %s: %w", a.config.HTTP, err)
+	}
+	a.server = &http.Server{
+		Handler:           a.handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+	}
+	go func() {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- fmt.Errorf("http: %w", err)
+		}
+	}()
+	return nil
+}
+
+// stopHTTP lets requests in flight finish; Serve's goroutine ends with it.
+func (a *App) stopHTTP(ctx context.Context) error { return a.server.Shutdown(ctx) }
+
+// handler is every HTTP face on one address.
+func (a *App) handler() http.Handler {
+	mux := http.NewServeMux()
+	core := serve.New(a.router, a.recorder, a.meter)
+	inference := httpd.New(core, httpd.Options{Version: a.config.Version, MaxBody: a.config.MaxBody, Ready: a.ready.Load, Log: a.log})
+	mux.Handle("/v2", inference)
+	mux.Handle("/v2/", inference)
+	mux.Handle("/v1/", inference)
+	admin.New(mux, admin.Options{
+		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Status: a.status,
+		Models: a, Deployments: a, Labels: a, Findings: findings{a.store}, References: a.deployer, Alerts: a, SQL: a,
+		MaxUpload: a.config.MaxUpload,
+	})
+	mux.HandleFunc("GET /healthz", a.health)
+	mux.Handle("GET /metrics", a.metrics())
+	mux.Handle("/", web.Handler())
+	return mux
+}
+
+// health answers 200 while the server takes requests and 503 while it starts or stops; ?live=1 asks only whether the
+// process answers.
+func (a *App) health(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	ready := a.ready.Load()
+	if !ready && r.URL.Query().Get("live") == "" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]bool{"live": true, "ready": ready})
+}
+
+// metrics is the Prometheus face, OpenMetrics when the scraper asks for it.
+func (a *App) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), a.meter)
+	counter := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "fairlead", Name: name, Help: help}, value))
+	}
+	counter("rows_recorded_total", "Rows handed to the recorder.", func() float64 { return float64(a.recorder.recorded.Load()) })
+	counter("rows_dropped_total", "Rows answered but neither counted nor stored: the recorder's queue was full or the log refused them.",
+		func() float64 { return float64(a.recorder.dropped.Load()) })
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "fairlead", Name: "rows_pending", Help: "Rows answered and not yet on disk; a crash loses them.",
+	}, func() float64 { return float64(a.recorder.pending.Load()) }))
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}

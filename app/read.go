@@ -1,0 +1,231 @@
+package app
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/admin"
+	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/evalstore"
+	"github.com/fairlead-ml/fairlead/eventlog"
+	"github.com/fairlead-ml/fairlead/serve/meter"
+	"github.com/fairlead-ml/fairlead/watch"
+	"github.com/fairlead-ml/fairlead/watch/alert"
+)
+
+// This file answers the control API's questions from the seams.
+
+// status implements admin.Options.Status.
+func (a *App) status(ctx context.Context) (api.Status, error) {
+	rows, labels, err := a.store.Totals(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	lag, err := a.lag(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	return api.Status{
+		Version: a.config.Version, Started: a.started, Now: time.Now().UTC(), Engine: a.engine,
+		Recorded: a.recorder.recorded.Load(), Dropped: a.recorder.dropped.Load(),
+		Stored: rows, Labels: labels, Lag: lag.Seconds(), LossLimit: a.config.LossWindow.Seconds(),
+	}, nil
+}
+
+// Deployments implements admin.Deployments.
+func (a *App) Deployments(ctx context.Context) ([]api.Deployment, error) {
+	firing, err := a.firing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Deployment{}
+	for _, dep := range a.deployer.list() {
+		d, err := a.describe(ctx, dep)
+		if err != nil {
+			return nil, err
+		}
+		d.Firing = firing[dep.Name]
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (a *App) describe(ctx context.Context, dep deployment) (api.Deployment, error) {
+	d := api.Deployment{
+		Name: string(dep.Name), Model: string(dep.Model), Version: int(dep.Live), State: "ready",
+		Notes: a.annotations.list(dep.Name), Drifted: []string{}, History: []api.LivePoint{},
+	}
+	if dep.failed != nil {
+		d.State, d.Reason = "failed", dep.failed.Error()
+	}
+	if _, sig, err := a.deployer.Reference(ctx, dep.Name, dep.Live); err == nil {
+		d.Task, d.Label = string(sig.Task), sig.Label.Name
+	}
+	if entry, err := a.registry.Resolve(ctx, dep.Model, dep.Live.String()); err == nil {
+		d.Digest = string(entry.Digest)
+	}
+	stats, err := a.store.Stats(ctx, dep.Name)
+	if err != nil {
+		return d, err
+	}
+	d.Rows, d.Labelled, d.From, d.To = stats.Rows, stats.Labelled, stats.From, stats.To
+	d.Live, d.History = live(a.meter, dep.Name, time.Now())
+	latest, err := a.store.Findings(ctx, dep.Name, dep.Live, watch.Hour, time.Time{}, time.Time{}, 1)
+	if err != nil {
+		return d, err
+	}
+	for _, f := range latest {
+		if f.Verdict == watch.Drifted {
+			d.Drifted = append(d.Drifted, f.Column)
+		}
+	}
+	return d, nil
+}
+
+// live turns the meter's snapshot into the API's form.
+func live(m *meter.Meter, name fairlead.Name, now time.Time) (api.Live, []api.LivePoint) {
+	s := m.Live(name, now)
+	out := api.Live{RequestsPerSecond: s.Requests, RowsPerSecond: s.Rows, ErrorsPerSecond: s.Errors}
+	out.P50, out.P95, out.P99 = millis(s.P50), millis(s.P95), millis(s.P99)
+	points := []api.LivePoint{}
+	for _, p := range m.History(name, now) {
+		points = append(points, api.LivePoint{Time: p.Time.UTC(), Rows: float64(p.Rows), P50: millis(p.P50), P99: millis(p.P99)})
+	}
+	return out, points
+}
+
+// millis is nil where there was no request.
+func millis(d time.Duration) *float64 {
+	if d <= 0 {
+		return nil
+	}
+	ms := float64(d) / float64(time.Millisecond)
+	return &ms
+}
+
+// Annotate implements admin.Deployments.
+func (a *App) Annotate(ctx context.Context, name fairlead.Name, in api.Annotation) (api.Annotation, error) {
+	return a.annotations.put(ctx, name, in)
+}
+
+// Rollback implements admin.Deployments.
+func (a *App) Rollback(ctx context.Context, name fairlead.Name) (api.RollbackAnswer, error) {
+	r, err := a.deployer.Rollback(ctx, name)
+	if err == nil {
+		a.log.Info("rolled back", "deployment", name, "from", r.From, "to", r.To)
+	}
+	return r, err
+}
+
+// Append implements admin.Labels: it returns after the labels are on disk.
+func (a *App) Append(ctx context.Context, labels []fairlead.Label) error {
+	data, err := eventlog.EncodeLabels(labels)
+	if err != nil {
+		return err
+	}
+	_, err = a.events.Append(ctx, eventlog.Labels, messageID(), data)
+	return err
+}
+
+// Alerts implements admin.Alerts.
+func (a *App) Alerts(ctx context.Context) ([]api.Alert, error) {
+	out := []api.Alert{}
+	for _, name := range a.deployer.Names() {
+		book, err := a.books.Load(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		marks := a.annotations.list(name)
+		for _, x := range book.Alerts() {
+			out = append(out, alertOf(x, marks))
+		}
+	}
+	slices.SortStableFunc(out, func(x, y api.Alert) int { return y.Onset.Compare(x.Onset) })
+	return out, nil
+}
+
+func alertOf(x alert.Alert, marks []api.Annotation) api.Alert {
+	out := api.Alert{
+		ID: x.ID, Deployment: string(x.Deployment), Column: x.Column, State: string(x.State), Measure: x.Measure,
+		Value: x.Value, Worst: x.Worst, Threshold: x.Threshold, Floor: x.Floor, N: x.N, Grain: x.Grain,
+		Onset: x.Onset, Last: x.Last, Fired: x.Fired, Resolved: x.Resolved, Message: x.Message,
+	}
+	for _, m := range marks {
+		if m.Kind == "planted" && !x.Onset.After(m.End) && !x.Last.Before(m.Start) {
+			out.Planted = m.Title
+		}
+	}
+	return out
+}
+
+func (a *App) firing(ctx context.Context) (map[fairlead.Name]int, error) {
+	all, err := a.Alerts(ctx)
+	count := map[fairlead.Name]int{}
+	for _, x := range all {
+		if x.State == string(alert.Firing) {
+			count[fairlead.Name(x.Deployment)]++
+		}
+	}
+	return count, err
+}
+
+// SQL implements admin.SQL.
+func (a *App) SQL(ctx context.Context, query string, limit int) (api.SQLAnswer, error) {
+	began := time.Now()
+	answer, err := a.store.Query(ctx, query, limit)
+	if err != nil {
+		return api.SQLAnswer{}, err
+	}
+	return api.SQLAnswer{
+		Columns: answer.Columns, Types: answer.Types, Rows: answer.Rows, Truncated: answer.Truncated,
+		Seconds: time.Since(began).Seconds(),
+	}, nil
+}
+
+// findings reads the evaluation store for the control API.
+type findings struct{ store *evalstore.Store }
+
+func (f findings) Findings(ctx context.Context, s admin.Span) ([]watch.Finding, error) {
+	return f.store.Findings(ctx, s.Deployment, s.Version, s.Grain, s.From, s.To, s.Limit)
+}
+
+func (f findings) Metrics(ctx context.Context, s admin.Span) ([]watch.MetricsRow, error) {
+	return f.store.MetricsRows(ctx, s.Deployment, s.Version, s.Grain, s.From, s.To, s.Limit)
+}
+
+func (f findings) Profiles(ctx context.Context, w watch.Window) ([][]byte, error) {
+	return f.store.Profiles(ctx, w)
+}
+
+// Models implements admin.Models.
+func (a *App) Models(ctx context.Context) ([]api.Model, error) {
+	names, err := a.registry.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Model{}
+	for _, name := range names {
+		m, err := a.registry.Model(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		model := api.Model{Name: string(name), Aliases: map[string]int{}, Versions: []api.ModelVersion{}}
+		for alias, v := range maps.All(m.Aliases) {
+			model.Aliases[alias] = int(v)
+		}
+		for i := len(m.Entries) - 1; i >= 0; i-- {
+			v, err := a.modelVersion(ctx, name, m.Entries[i])
+			if err != nil {
+				return nil, err
+			}
+			model.Versions = append(model.Versions, v)
+		}
+		out = append(out, model)
+	}
+	slices.SortFunc(out, func(x, y api.Model) int { return strings.Compare(x.Name, y.Name) })
+	return out, nil
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
+)
+
+func pushCommand() *cobra.Command {
+	var t talk
+	var name, reference, alias string
+	cmd := t.command(&cobra.Command{
+		Use:   "push PATH",
+		Short: "Push a model and put it live",
+		Long: `Push a model and put it live. PATH is an .onnx file or a bundle folder with fairlead.yaml.
+--reference is a Parquet or CSV file of training or evaluation rows: features, outputs and label if present.`,
+		Example: "  fairlead push model.onnx --name flights --reference train.parquet --alias champion",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			up, err := prepare(args[0], name, reference)
+			if err != nil {
+				return err
+			}
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			answer, err := c.Push(cmd.Context(), up.name, alias, up.contentType, bytes.NewReader(up.body))
+			if err != nil {
+				return err
+			}
+			if t.out.format == "json" {
+				return t.out.print(cmd.OutOrStdout(), answer, "", nil)
+			}
+			fmt.Fprint(cmd.OutOrStdout(), pushed(answer))
+			return nil
+		},
+	}, true)
+	cmd.Flags().StringVar(&name, "name", "", "name of the model (default: the bundle's, or the file's)")
+	cmd.Flags().StringVar(&reference, "reference", "", "Parquet or CSV file to compare live traffic with")
+	cmd.Flags().StringVar(&alias, "alias", "", "alias to point at the version, for example champion")
+	return cmd
+}
+
+func pushed(a api.PushAnswer) string {
+	var b strings.Builder
+	if a.Existing {
+		fmt.Fprintf(&b, "%s@%d was there already (%s)\n", a.Model, a.Version, fairlead.Digest(a.Digest).Short())
+	} else {
+		fmt.Fprintf(&b, "%s@%d pushed (%s)\n", a.Model, a.Version, fairlead.Digest(a.Digest).Short())
+	}
+	for _, in := range a.Inputs {
+		fmt.Fprintf(&b, "  input   %-16s %s %s %s\n", in.Name, in.Datatype, fairlead.ShapeString(in.Shape), strings.Join(in.Features, " "))
+	}
+	for _, out := range a.Outputs {
+		fmt.Fprintf(&b, "  output  %-16s %s %s %s\n", out.Name, out.Datatype, fairlead.ShapeString(out.Shape), out.Role)
+	}
+	if a.Reference != nil {
+		fmt.Fprintf(&b, "  reference of %d rows: drift is watched\n", a.Reference.Rows)
+	} else {
+		fmt.Fprintf(&b, "  no reference: drift is not watched (push again with --reference FILE)\n")
+	}
+	for _, n := range a.Notes {
+		fmt.Fprintf(&b, "  note: %s\n", n)
+	}
+	fmt.Fprintf(&b, "live as /v2/models/%s/infer\n", a.Deployment)
+	return b.String()
+}
+
+type upload struct {
+	name, contentType string
+	body              []byte
+}
+
+// prepare reads what is pushed: a bare model goes as it is, everything else as a tar of a bundle folder.
+func prepare(path, name, reference string) (upload, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return upload{}, fairlead.Invalid("cannot read %s", path).Hintf("PATH is an .onnx file or a folder with fairlead.yaml").Cause(err)
+	}
+	if info.IsDir() {
+		return prepareFolder(path, name, reference)
+	}
+	if name == "" {
+		name = strings.ToLower(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+	}
+	model, err := os.ReadFile(path)
+	if err != nil {
+		return upload{}, err
+	}
+	if reference == "" {
+		return upload{name, "application/octet-stream", model}, nil
+	}
+	ref, err := os.ReadFile(reference)
+	if err != nil {
+		return upload{}, fmt.Errorf("read the reference: %w", err)
+	}
+	refName := "reference" + filepath.Ext(reference)
+	yml, err := yaml.Marshal(map[string]any{"name": name, "model": "model.onnx", "reference": refName})
+	if err != nil {
+		return upload{}, err
+	}
+	body, err := tarOf([]entry{{"fairlead.yaml", yml}, {"model.onnx", model}, {refName, ref}})
+	return upload{name, "application/x-tar", body}, err
+}
+
+func prepareFolder(folder, name, reference string) (upload, error) {
+	var entries []entry
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		entries = append(entries, entry{filepath.ToSlash(rel), content})
+		return err
+	})
+	if err != nil {
+		return upload{}, err
+	}
+	settings := map[string]any{}
+	at := -1
+	for i, e := range entries {
+		if e.name == "fairlead.yaml" {
+			at = i
+		}
+	}
+	if at < 0 {
+		return upload{}, fairlead.Invalid("%s has no fairlead.yaml", folder).Hintf("a bundle folder holds fairlead.yaml and the model; the least it says is `name: my-model`")
+	}
+	if err := yaml.Unmarshal(entries[at].content, &settings); err != nil {
+		return upload{}, fairlead.Invalid("%s/fairlead.yaml is not YAML: %v", folder, err)
+	}
+	if name == "" {
+		name, _ = settings["name"].(string)
+	}
+	if reference != "" {
+		ref, err := os.ReadFile(reference)
+		if err != nil {
+			return upload{}, fmt.Errorf("read the reference: %w", err)
+		}
+		refName := "reference" + filepath.Ext(reference)
+		settings["reference"] = refName
+		if entries[at].content, err = yaml.Marshal(settings); err != nil {
+			return upload{}, err
+		}
+		entries = append(entries, entry{refName, ref})
+	}
+	body, err := tarOf(entries)
+	return upload{name, "application/x-tar", body}, err
+}
+
+type entry struct {
+	name    string
+	content []byte
+}
+
+func tarOf(entries []entry) ([]byte, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, e := range entries {
+		if err := w.WriteHeader(&tar.Header{Name: e.name, Mode: 0o644, Size: int64(len(e.content))}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(e.content); err != nil {
+			return nil, err
+		}
+	}
+	err := w.Close()
+	return buf.Bytes(), err
+}

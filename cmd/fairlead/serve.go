@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/app"
+)
+
+// serveFlags fills a Config from flags, and from a file for what no flag says.
+type serveFlags struct {
+	config app.Config
+	file   string
+	level  string
+}
+
+func (f *serveFlags) register(flags *pflag.FlagSet) {
+	f.config = app.Defaults()
+	f.config.Version = version
+	flags.StringVar(&f.config.Data, "data", f.config.Data, "folder of everything that must survive a restart")
+	flags.StringVar(&f.config.HTTP, "http", f.config.HTTP, "address of REST, UI and metrics")
+	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
+	flags.DurationVar(&f.config.LossWindow, "loss-window", f.config.LossWindow, "prediction rows younger than this may be lost by a crash")
+	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags")
+	flags.StringVar(&f.level, "log", "info", "debug, info, warn or error")
+}
+
+// load reads the file; a flag given on the command line wins over it.
+func (f *serveFlags) load(flags *pflag.FlagSet) error {
+	if f.file == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(f.file)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	var keys map[string]any
+	if err := yaml.Unmarshal(raw, &keys); err != nil {
+		return fairlead.Invalid("%s is not YAML: %v", f.file, err)
+	}
+	for key, value := range keys {
+		flag := flags.Lookup(key)
+		if flag == nil || key == "config" {
+			return fairlead.Invalid("%s: key %q is not known", f.file, key).Hintf("the keys are the flags of `fairlead serve --help` without the dashes")
+		}
+		if flag.Changed {
+			continue
+		}
+		if err := flags.Set(key, fmt.Sprint(value)); err != nil {
+			return fairlead.Invalid("%s: %s: %v", f.file, key, err)
+		}
+	}
+	return nil
+}
+
+func (f *serveFlags) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.level)); err != nil {
+		return nil, fairlead.Invalid("log level %q is not known", f.level).Hintf("use debug, info, warn or error")
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
+}
+
+// start opens and starts the server; the returned function stops it cleanly.
+func (f *serveFlags) start(ctx context.Context, flags *pflag.FlagSet) (*app.App, func() error, error) {
+	if err := f.load(flags); err != nil {
+		return nil, nil, err
+	}
+	log, err := f.logger()
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := app.Start(ctx, f.config, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := func() error {
+		// The command's context has ended by now; the stop has a deadline of its own.
+		ctx, cancel := context.WithTimeout(context.Background(), f.config.StopWithin)
+		defer cancel()
+		began := time.Now()
+		err := a.Stop(ctx)
+		log.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
+		return err
+	}
+	return a, stop, nil
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:     "serve",
+		GroupID: "server",
+		Short:   "Serve, watch and store; everything embedded",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, stop, err := f.start(cmd.Context(), cmd.Flags())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "fairlead serves on http://%s\n", a.Address())
+			select {
+			case <-cmd.Context().Done():
+			case err = <-a.Failed():
+			}
+			if stopErr := stop(); err == nil {
+				err = stopErr
+			}
+			return err
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}

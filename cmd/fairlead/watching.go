@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
+)
+
+func labelCommand() *cobra.Command {
+	var t talk
+	var at string
+	cmd := t.command(&cobra.Command{
+		Use: "label DEPLOYMENT PREDICTION-ID VALUE", Short: "Say what was true", Args: cobra.ExactArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			label := api.Label{PredictionID: args[1], Value: args[2]}
+			if at != "" {
+				when, err := time.Parse(time.RFC3339, at)
+				if err != nil {
+					return fairlead.Invalid("--time %q is not a time", at).Hintf("write it as in RFC 3339: 2001-03-08T14:05:00Z")
+				}
+				label.Time = when
+			}
+			if x, err := strconv.ParseFloat(args[2], 64); err == nil {
+				label.Value = x
+			}
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			answer, err := c.Label(cmd.Context(), args[0], []api.Label{label})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d label on disk\n", answer.Accepted)
+			return nil
+		},
+	}, false)
+	cmd.Flags().StringVar(&at, "time", "", "when the outcome happened (RFC 3339)")
+	return cmd
+}
+
+// windows are the flags that choose windows.
+type windows struct {
+	grain string
+	limit int
+}
+
+func (w *windows) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&w.grain, "grain", "day", "hour or day")
+	cmd.Flags().IntVar(&w.limit, "limit", 7, "the latest so many windows")
+}
+
+func driftCommand() *cobra.Command {
+	var t talk
+	var w windows
+	cmd := t.command(&cobra.Command{
+		Use: "drift DEPLOYMENT", Short: "Show drift of every feature and output", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			d, err := c.Drift(cmd.Context(), args[0], w.grain, w.limit)
+			if err != nil {
+				return err
+			}
+			if t.out.format == "table" && d.Empty != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), emptyText[d.Empty])
+				return nil
+			}
+			return t.out.print(cmd.OutOrStdout(), d, "WINDOW|COLUMN|N|PSI|NOISE 99.9%|KS|D1|JS|MISSING|UNSEEN|VERDICT", func(add func(...any)) {
+				for i, start := range d.Windows {
+					for _, col := range d.Columns {
+						if c := col.Cells[i]; c != nil {
+							verdict := c.Verdict
+							if c.Provisional {
+								verdict += " (open)"
+							}
+							add(start, col.Name, c.N, c.PSI, c.PSIFloor, c.KS, c.D1, c.JS, c.Missing, c.Unseen, verdict)
+						}
+					}
+				}
+			})
+		},
+	}, true)
+	w.register(cmd)
+	return cmd
+}
+
+var emptyText = map[string]string{
+	"no_reference": "This version has no reference to compare with: push it with --reference FILE.",
+	"no_data":      "No window has been measured yet: predictions show up here a second or two after they are made.",
+	"no_labels":    "No label has arrived yet: send them with `fairlead label` or POST …/labels.",
+	"no_task":      "The bundle does not say what the model's task is: set task in fairlead.yaml.",
+}
+
+func metricsCommand() *cobra.Command {
+	var t talk
+	var w windows
+	cmd := t.command(&cobra.Command{
+		Use: "metrics DEPLOYMENT", Short: "Show realised metrics as labels arrive", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			m, err := c.Metrics(cmd.Context(), args[0], w.grain, w.limit)
+			if err != nil {
+				return err
+			}
+			if t.out.format == "table" && m.Empty != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), emptyText[m.Empty])
+				return nil
+			}
+			header := "WINDOW|N|LABELLED"
+			for _, n := range m.Names {
+				header += "|" + n
+			}
+			return t.out.print(cmd.OutOrStdout(), m, header, func(add func(...any)) {
+				for _, p := range m.Points {
+					cells := []any{p.Start, p.N, p.Labelled}
+					for _, n := range m.Names {
+						cells = append(cells, p.Metrics[n])
+					}
+					add(cells...)
+				}
+			})
+		},
+	}, true)
+	w.register(cmd)
+	return cmd
+}
+
+func alertsCommand() *cobra.Command {
+	var t talk
+	var state string
+	cmd := t.command(&cobra.Command{
+		Use: "alerts", Short: "List alerts", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			alerts, err := c.Alerts(cmd.Context(), state)
+			if err != nil {
+				return err
+			}
+			return t.out.print(cmd.OutOrStdout(), alerts, "STATE|DEPLOYMENT|COLUMN|ONSET|LAST|RESOLVED|MESSAGE", func(add func(...any)) {
+				for _, a := range alerts {
+					add(a.State, a.Deployment, a.Column, a.Onset, a.Last, a.Resolved, a.Message)
+				}
+			})
+		},
+	}, true)
+	cmd.Flags().StringVar(&state, "state", "", "only pending, firing or resolved ones")
+	return cmd
+}
+
+func sqlCommand() *cobra.Command {
+	var t talk
+	var limit int
+	cmd := t.command(&cobra.Command{
+		Use: "sql QUERY", Short: "Ask the evaluation store in SQL", Args: cobra.ExactArgs(1),
+		Example: `  fairlead sql 'SELECT origin, count(*) AS n, avg(probability) FROM rows."flights" GROUP BY origin ORDER BY n DESC LIMIT 5'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			answer, err := c.SQL(cmd.Context(), args[0], limit)
+			if err != nil {
+				return err
+			}
+			header := ""
+			for i, name := range answer.Columns {
+				if i > 0 {
+					header += "|"
+				}
+				header += name
+			}
+			err = t.out.print(cmd.OutOrStdout(), answer, header, func(add func(...any)) {
+				for _, row := range answer.Rows {
+					add(row...)
+				}
+			})
+			if err == nil && answer.Truncated && t.out.format == "table" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "only the first %d rows; ask for more with --limit\n", len(answer.Rows))
+			}
+			return err
+		},
+	}, true)
+	cmd.Flags().IntVar(&limit, "limit", 1000, "rows at most")
+	return cmd
+}

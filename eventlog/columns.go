@@ -1,0 +1,221 @@
+package eventlog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// codec moves one element type between Go slices and Arrow arrays.
+type codec interface {
+	encode(c *Column, preds []*fairlead.Prediction) arrow.Array
+	decode(c *Column, arr arrow.Array) error
+}
+
+// valueBuilder is what the Arrow builders of plain values share.
+type valueBuilder[T any] interface {
+	array.Builder
+	Append(T)
+}
+
+type valueCodec[T any] struct {
+	build  func() valueBuilder[T]
+	values func(arrow.Array) ([]T, bool)
+}
+
+var codecs = map[fairlead.DataType]codec{
+	fairlead.Bool: valueCodec[bool]{
+		func() valueBuilder[bool] { return array.NewBooleanBuilder(memory.DefaultAllocator) },
+		func(a arrow.Array) ([]bool, bool) {
+			b, ok := a.(*array.Boolean)
+			return collect(a, ok, func(i int) bool { return b.Value(i) }), ok
+		}},
+	fairlead.Int8:   plain(array.NewInt8Builder, (*array.Int8).Int8Values),
+	fairlead.Int16:  plain(array.NewInt16Builder, (*array.Int16).Int16Values),
+	fairlead.Int32:  plain(array.NewInt32Builder, (*array.Int32).Int32Values),
+	fairlead.Int64:  plain(array.NewInt64Builder, (*array.Int64).Int64Values),
+	fairlead.Uint8:  plain(array.NewUint8Builder, (*array.Uint8).Uint8Values),
+	fairlead.Uint16: plain(array.NewUint16Builder, (*array.Uint16).Uint16Values),
+	fairlead.FP16:   plain(array.NewUint16Builder, (*array.Uint16).Uint16Values),
+	fairlead.BF16:   plain(array.NewUint16Builder, (*array.Uint16).Uint16Values),
+	fairlead.Uint32: plain(array.NewUint32Builder, (*array.Uint32).Uint32Values),
+	fairlead.Uint64: plain(array.NewUint64Builder, (*array.Uint64).Uint64Values),
+	fairlead.FP32:   plain(array.NewFloat32Builder, (*array.Float32).Float32Values),
+	fairlead.FP64:   plain(array.NewFloat64Builder, (*array.Float64).Float64Values),
+	fairlead.Bytes: valueCodec[string]{
+		func() valueBuilder[string] {
+			return textBuilder{array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)}
+		},
+		func(a arrow.Array) ([]string, bool) {
+			b, ok := a.(*array.Binary)
+			return collect(a, ok, func(i int) string { return string(b.Value(i)) }), ok
+		}},
+}
+
+// textBuilder lets a builder of bytes take strings, which need not be valid UTF-8.
+type textBuilder struct{ *array.BinaryBuilder }
+
+func (b textBuilder) Append(s string) { b.AppendString(s) }
+
+func plain[T any, B valueBuilder[T], A arrow.Array](build func(memory.Allocator) B, values func(A) []T) codec {
+	return valueCodec[T]{
+		build: func() valueBuilder[T] { return build(memory.DefaultAllocator) },
+		values: func(a arrow.Array) ([]T, bool) {
+			arr, ok := a.(A)
+			if !ok {
+				return nil, false
+			}
+			// A copy: what is decoded does not hold on to the whole message.
+			return append(make([]T, 0, a.Len()), values(arr)...), true
+		},
+	}
+}
+
+func collect[T any](a arrow.Array, ok bool, at func(int) T) []T {
+	if !ok {
+		return nil
+	}
+	out := make([]T, a.Len())
+	for i := range out {
+		if a.IsValid(i) {
+			out[i] = at(i)
+		}
+	}
+	return out
+}
+
+func encodeColumn(c *Column, preds []*fairlead.Prediction) (arrow.Array, error) {
+	codec := codecs[c.Field.Type]
+	if codec == nil {
+		return nil, fmt.Errorf("data type %q is not known", c.Field.Type)
+	}
+	return codec.encode(c, preds), nil
+}
+
+func (v valueCodec[T]) encode(c *Column, preds []*fairlead.Prediction) arrow.Array {
+	if c.Shape != nil {
+		return v.encodeLists(c, preds)
+	}
+	b := v.build()
+	for _, p := range preds {
+		data, width := tensorData[T](c, p)
+		if data == nil || c.Field.Index >= width {
+			b.AppendNulls(len(p.Rows))
+			continue
+		}
+		for i := range p.Rows {
+			b.Append(data[i*width+c.Field.Index])
+		}
+	}
+	return b.NewArray()
+}
+
+func (v valueCodec[T]) encodeLists(c *Column, preds []*fairlead.Prediction) arrow.Array {
+	probe := v.build()
+	lists := array.NewListBuilder(memory.DefaultAllocator, probe.Type())
+	for _, p := range preds {
+		data, width := tensorData[T](c, p)
+		for i := range p.Rows {
+			if data == nil {
+				lists.AppendNull()
+				continue
+			}
+			lists.Append(true)
+			for _, e := range data[i*width : (i+1)*width] {
+				appendElement(lists.ValueBuilder(), e)
+			}
+		}
+	}
+	return lists.NewArray()
+}
+
+func appendElement[T any](b array.Builder, e T) {
+	if s, ok := any(e).(string); ok {
+		b.(*array.BinaryBuilder).AppendString(s)
+		return
+	}
+	b.(valueBuilder[T]).Append(e)
+}
+
+// tensorData is p's tensor for c and its row width; nil if p has none that fits.
+func tensorData[T any](c *Column, p *fairlead.Prediction) ([]T, int) {
+	tensors := p.Inputs
+	if c.Field.Output {
+		tensors = p.Outputs
+	}
+	t := fairlead.Find(tensors, c.Field.Tensor)
+	if t == nil || t.Type != c.Field.Type || t.Rows() != len(p.Rows) {
+		return nil, 0
+	}
+	data, ok := t.Data.([]T)
+	width := t.Width()
+	if !ok || width < 0 || len(data) != width*len(p.Rows) {
+		return nil, 0
+	}
+	if data == nil {
+		data = []T{}
+	}
+	return data, width
+}
+
+func (v valueCodec[T]) decode(c *Column, arr arrow.Array) error {
+	n := arr.Len()
+	if arr.NullN() > 0 {
+		c.Null = make([]bool, n)
+		for i := range c.Null {
+			c.Null[i] = arr.IsNull(i)
+		}
+	}
+	if c.Shape != nil {
+		list, ok := arr.(*array.List)
+		if !ok {
+			return fmt.Errorf("expected a list, got %s", arr.DataType())
+		}
+		c.Offsets = append([]int32(nil), list.Offsets()[:n+1]...)
+		arr = list.ListValues()
+		for i, last := 0, int32(0); i <= n; i++ {
+			if c.Offsets[i] < last || int(c.Offsets[i]) > arr.Len() {
+				return fmt.Errorf("list %d does not lie inside its values", i)
+			}
+			last = c.Offsets[i]
+		}
+	}
+	values, ok := v.values(arr)
+	if !ok {
+		return fmt.Errorf("an array of %s does not hold %s", arr.DataType(), c.Field.Type)
+	}
+	if len(values) != arr.Len() {
+		return fmt.Errorf("%d values for %d rows", len(values), arr.Len())
+	}
+	c.Data = values
+	return nil
+}
+
+func shapeText(shape []int64) string {
+	parts := make([]string, len(shape))
+	for i, d := range shape {
+		parts[i] = strconv.FormatInt(d, 10)
+	}
+	return strings.Join(parts, ",")
+}
+
+func parseShape(s string) ([]int64, error) {
+	shape := []int64{}
+	if s == "" {
+		return shape, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		d, err := strconv.ParseInt(part, 10, 64)
+		if err != nil || d < -1 {
+			return nil, fmt.Errorf("%q is not a shape", s)
+		}
+		shape = append(shape, d)
+	}
+	return shape, nil
+}

@@ -1,0 +1,167 @@
+package eventlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// A message of rows is the two bytes (kind, version) and a zstd frame around an Arrow IPC stream with one record
+// batch. The frame, not the single buffers, is compressed: small columns share one dictionary, and the decoder can
+// bound what it unpacks.
+const kindRows = 'R'
+
+var encoder = sync.OnceValue(func() *zstd.Encoder {
+	// The options are constants that the library accepts; EncodeAll may be called by many goroutines.
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+	if err != nil {
+		panic(err)
+	}
+	return e
+})
+
+// EncodePredictions makes one message of the PREDICTIONS stream from requests of one version of one deployment with
+// the signature sig; role and variant may differ. A tensor that a prediction lacks, or whose shape or type is not
+// the signature's, is stored as null. The error is CodeInvalid for a mix of versions, for no rows, and for more than
+// MaxRows.
+func EncodePredictions(preds []*fairlead.Prediction, sig *fairlead.Signature) ([]byte, error) {
+	n, err := checkBatch(preds)
+	if err != nil {
+		return nil, err
+	}
+	first := preds[0]
+	columns := columnsOf(sig)
+	fields, arrays := encodeMeta(preds, n)
+	for i := range columns {
+		c := &columns[i]
+		arr, err := encodeColumn(c, preds)
+		if err != nil {
+			return nil, fmt.Errorf("encode predictions of %s: column %s: %w", first.Deployment, c.Field.Name, err)
+		}
+		fields = append(fields, arrow.Field{
+			Name: c.Field.Name, Type: arr.DataType(), Nullable: true, Metadata: columnMetadata(c),
+		})
+		arrays = append(arrays, arr)
+	}
+	meta := arrow.NewMetadata(
+		[]string{"deployment", "model", "version", "digest"},
+		[]string{string(first.Deployment), string(first.Model), first.Version.String(), string(first.Digest)})
+	schema := arrow.NewSchema(fields, &meta)
+	rec := array.NewRecordBatch(schema, arrays, int64(n))
+	defer rec.Release()
+
+	var buf bytes.Buffer
+	w := ipc.NewWriter(&buf, ipc.WithSchema(schema))
+	if err := w.Write(rec); err != nil {
+		return nil, fmt.Errorf("encode predictions of %s: %w", first.Deployment, err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("encode predictions of %s: %w", first.Deployment, err)
+	}
+	return encoder().EncodeAll(buf.Bytes(), []byte{kindRows, 1}), nil
+}
+
+func checkBatch(preds []*fairlead.Prediction) (rows int, err error) {
+	for _, p := range preds {
+		rows += len(p.Rows)
+		if f := preds[0]; p.Deployment != f.Deployment || p.Version != f.Version || p.Digest != f.Digest {
+			return 0, fairlead.Invalid("a batch holds one version of one deployment, not %s@%s and %s@%s",
+				f.Deployment, f.Version, p.Deployment, p.Version)
+		}
+	}
+	if rows == 0 || rows > MaxRows {
+		return 0, fairlead.Invalid("a batch has 1 to %d rows, this one has %d", MaxRows, rows)
+	}
+	return rows, nil
+}
+
+// metaFields are the leading columns of every message, in this order.
+var metaFields = []arrow.Field{
+	{Name: "prediction_id", Type: arrow.BinaryTypes.Binary},
+	{Name: "request_id", Type: arrow.BinaryTypes.Binary},
+	{Name: "event_time", Type: arrow.PrimitiveTypes.Int64}, // microseconds since 1970
+	{Name: "received", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "role", Type: arrow.BinaryTypes.Binary},
+	{Name: "variant", Type: arrow.BinaryTypes.Binary},
+	{Name: "key", Type: arrow.BinaryTypes.Binary},
+	{Name: "tags", Type: arrow.BinaryTypes.Binary}, // a JSON object, or empty
+	{Name: "latency_us", Type: arrow.PrimitiveTypes.Int64},
+	{Name: "cached", Type: arrow.FixedWidthTypes.Boolean},
+}
+
+func encodeMeta(preds []*fairlead.Prediction, n int) ([]arrow.Field, []arrow.Array) {
+	text := func(get func(p *fairlead.Prediction, i int) string) arrow.Array {
+		b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
+		b.Reserve(n)
+		for _, p := range preds {
+			for i := range p.Rows {
+				b.AppendString(get(p, i))
+			}
+		}
+		return b.NewArray()
+	}
+	number := func(get func(p *fairlead.Prediction, i int) int64) arrow.Array {
+		b := array.NewInt64Builder(memory.DefaultAllocator)
+		b.Reserve(n)
+		for _, p := range preds {
+			for i := range p.Rows {
+				b.UnsafeAppend(get(p, i))
+			}
+		}
+		return b.NewArray()
+	}
+	cached := array.NewBooleanBuilder(memory.DefaultAllocator)
+	for _, p := range preds {
+		for range p.Rows {
+			cached.Append(p.Cached)
+		}
+	}
+	return append([]arrow.Field(nil), metaFields...), []arrow.Array{
+		text(func(p *fairlead.Prediction, i int) string { return p.Rows[i].ID }),
+		text(func(p *fairlead.Prediction, _ int) string { return p.ID }),
+		number(func(p *fairlead.Prediction, i int) int64 { return p.Rows[i].Time.UnixMicro() }),
+		number(func(p *fairlead.Prediction, _ int) int64 { return p.Received.UnixMicro() }),
+		text(func(p *fairlead.Prediction, _ int) string { return string(p.Role) }),
+		text(func(p *fairlead.Prediction, _ int) string { return p.Variant }),
+		text(func(p *fairlead.Prediction, i int) string { return p.Rows[i].Key }),
+		text(func(p *fairlead.Prediction, i int) string { return tagsText(p.Rows[i].Tags) }),
+		number(func(p *fairlead.Prediction, _ int) int64 { return int64(p.Latency.Total() / time.Microsecond) }),
+		cached.NewArray(),
+	}
+}
+
+func tagsText(tags map[string]string) string {
+	if len(tags) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(tags)
+	if err != nil { // a map of strings always has a text
+		return ""
+	}
+	return string(b)
+}
+
+func columnMetadata(c *Column) arrow.Metadata {
+	m := map[string]string{
+		"tensor": c.Field.Tensor,
+		"index":  strconv.Itoa(c.Field.Index),
+		"output": strconv.FormatBool(c.Field.Output),
+		"type":   string(c.Field.Type),
+		"role":   string(c.Field.Role),
+	}
+	if c.Shape != nil {
+		m["shape"] = shapeText(c.Shape)
+	}
+	return arrow.MetadataFrom(m)
+}

@@ -1,0 +1,18 @@
+import type { Rule } from "../api/types";
+import { plural } from "../lib/format";
+
+/** Legend says in words what the shades mean, and when the alert rule fires. */
+export function Legend({ rule }: { rule: Rule }) {
+  return (
+    <div className="legend">
+      <span><i className="key quiet" />within noise</span>
+      <span><i className="key near" />above noise, under {rule.threshold}</span>
+      <span><i className="key drifted" />drifted: PSI over {rule.threshold} and over noise</span>
+      <span><i className="key few" />too few rows</span>
+      <span><i className="key open" />window still open</span>
+      <span className="rule">
+        alert after {plural(rule.for, `drifted ${rule.grain}`)}{rule.for > 1 ? " in a row" : ""}, resolved after {plural(rule.clear, `clean ${rule.grain}`)}
+      </span>
+    </div>
+  );
+}
