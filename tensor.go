@@ -135,6 +135,40 @@ func (t *Tensor) Float(i int) (float64, bool) {
 	return 0, false
 }
 
+// Slice is rows [from,to) of t, sharing its memory.
+func (t *Tensor) Slice(from, to int) Tensor {
+	w := t.Width()
+	out := Tensor{Name: t.Name, Type: t.Type, Shape: append([]int64{int64(to - from)}, t.Shape[1:]...)}
+	from, to = from*w, to*w
+	switch d := t.Data.(type) {
+	case []bool:
+		out.Data = d[from:to]
+	case []int8:
+		out.Data = d[from:to]
+	case []int16:
+		out.Data = d[from:to]
+	case []int32:
+		out.Data = d[from:to]
+	case []int64:
+		out.Data = d[from:to]
+	case []uint8:
+		out.Data = d[from:to]
+	case []uint16:
+		out.Data = d[from:to]
+	case []uint32:
+		out.Data = d[from:to]
+	case []uint64:
+		out.Data = d[from:to]
+	case []float32:
+		out.Data = d[from:to]
+	case []float64:
+		out.Data = d[from:to]
+	case []string:
+		out.Data = d[from:to]
+	}
+	return out
+}
+
 // MakeData allocates the slice of n elements that a tensor of type t holds, or nil for an unknown type.
 func MakeData(t DataType, n int) any {
 	switch t {

@@ -146,7 +146,7 @@ func (a *App) startDeployments(ctx context.Context) error {
 		return fmt.Errorf("read the annotations: %w", err)
 	}
 	a.books = &books{kv: buckets["alerts"]}
-	a.router = route.NewRouter()
+	a.router = &route.Router{}
 	a.deployer = &deployer{
 		kv: buckets["deployments"], registry: a.registry, router: a.router, log: a.log, now: time.Now,
 		load: func(onnx []byte) (engine.Session, error) { return a.runtime.Load(onnx) },
@@ -158,7 +158,7 @@ func (a *App) startDeployments(ctx context.Context) error {
 
 // watchLoop evaluates what changed, as long as there is something, and looks again every second.
 func (a *App) watchLoop(ctx context.Context) {
-	w := watch.New(a.store, a.store, a.deployer, a.books, watch.Options{}, a.log)
+	w := watch.New(a.store, a.store, a.deployer, a.books, watch.Options{Rule: a.deployer.Rule, Now: time.Now}, a.log)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -187,7 +187,7 @@ func (a *App) lag(ctx context.Context) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		age, err := a.events.Age(ctx, s, at, time.Now())
+		age, err := a.events.Lag(ctx, s, at, time.Now())
 		if err != nil {
 			return 0, err
 		}

@@ -41,6 +41,7 @@ type version struct {
 	reference *profile.Reference
 	digest    fairlead.Digest
 	session   engine.Session
+	target    *route.Target // in the route tables since the session was loaded
 }
 
 // deployer decides which version answers under which name. It keeps the live version and the one before it loaded, so
@@ -99,6 +100,10 @@ func (d *deployer) ensure(ctx context.Context, dep *deployment, v fairlead.Versi
 	if known.session, err = d.load(b.Model()); err != nil {
 		return nil, fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
 	}
+	known.target = &route.Target{
+		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: "fp32",
+		Role: fairlead.RoleLive, Signature: known.sig, Session: known.session,
+	}
 	return known, nil
 }
 
@@ -116,7 +121,7 @@ func (d *deployer) describe(ctx context.Context, dep *deployment, v fairlead.Ver
 	if err != nil {
 		return nil, err
 	}
-	known := &version{sig: b.Signature(), digest: entry.Digest}
+	known := &version{sig: b.Signature, digest: entry.Digest}
 	if p := b.Profile(); p != nil {
 		if known.reference, err = profile.ParseReference(p); err != nil {
 			return nil, fmt.Errorf("reference of %s@%d: %w", dep.Model, v, err)
@@ -138,33 +143,52 @@ func (d *deployer) warmPrevious(ctx context.Context, dep *deployment) {
 	for key, v := range d.versions {
 		if key.name == dep.Name && v.session != nil && !slices.Contains(keep, key.version) {
 			d.retired = append(d.retired, v.session)
-			v.session = nil
+			v.session, v.target = nil, nil
 		}
 	}
 }
 
 // publish swaps the route table, then closes the sessions that left it. A session's Close waits for its runs.
 func (d *deployer) publish() {
-	var targets []route.Target
+	var routes []route.Deployment
 	for _, dep := range d.deployments {
-		for key, v := range d.versions {
-			if key.name != dep.Name || v.session == nil {
-				continue
-			}
-			targets = append(targets, route.Target{
-				Deployment: dep.Name, Model: dep.Model, Version: key.version, Digest: v.digest,
-				Variant: "fp32", Role: fairlead.RoleLive, Signature: v.sig, Session: v.session,
-				Live: key.version == dep.Live,
-			})
+		r := route.Deployment{Name: dep.Name, Aliases: d.aliases(dep.Model)}
+		if dep.failed != nil {
+			r.Reason = dep.failed.Error()
 		}
+		for key, v := range d.versions {
+			switch {
+			case key.name != dep.Name || v.target == nil:
+			case key.version == dep.Live:
+				r.Live = v.target
+			default:
+				r.Others = append(r.Others, v.target)
+			}
+		}
+		routes = append(routes, r)
 	}
-	d.router.Swap(route.NewTable(targets))
+	table, err := route.NewTable(routes)
+	if err != nil {
+		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
+		return
+	}
+	d.router.Swap(table)
 	for _, s := range d.retired {
 		if err := s.Close(); err != nil {
 			d.log.Warn("close a session", "err", err)
 		}
 	}
 	d.retired = nil
+}
+
+// aliases that cannot be read are left out of the routes: calls by version still work.
+func (d *deployer) aliases(model fairlead.Name) map[string]fairlead.Version {
+	m, err := d.registry.Model(context.Background(), model)
+	if err != nil {
+		d.log.Warn("aliases not read", "model", model, "err", err)
+		return nil
+	}
+	return m.Aliases
 }
 
 // deploy makes a version live under the model's name. The old version stays warm.
@@ -295,8 +319,9 @@ func (d *deployer) Info(name fairlead.Name, v fairlead.Version) (fairlead.Signat
 func (d *deployer) close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.router.Swap(route.NewTable(nil))
-	var errs []error
+	empty, err := route.NewTable(nil)
+	errs := []error{err}
+	d.router.Swap(empty)
 	for _, v := range d.versions {
 		if v.session != nil {
 			errs = append(errs, v.session.Close())

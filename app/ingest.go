@@ -6,8 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/evalstore"
+	"github.com/fairlead-ml/fairlead/eventlog"
 )
 
 // ingestBatch is how many log messages go into one transaction of the evaluation store.

@@ -42,11 +42,8 @@ func (a *App) Push(ctx context.Context, name fairlead.Name, alias string, tar bo
 func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byte) (*bundle.Bundle, error) {
 	src := bundle.FromModel(name, body)
 	if tar {
-		files, err := bundle.ReadTar(bytes.NewReader(body), a.config.MaxUpload)
-		if err != nil {
-			return nil, err
-		}
-		if src, err = bundle.Read(files); err != nil {
+		var err error
+		if src, err = bundle.ReadTar(bytes.NewReader(body), a.config.MaxUpload); err != nil {
 			return nil, err
 		}
 		src.File.Name = name // the name it is pushed under wins over the folder's
@@ -76,7 +73,7 @@ func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byt
 
 // learnReference freezes the bins. Outputs that the reference lacks are computed by the model itself.
 func learnReference(ctx context.Context, session engine.Session, sig fairlead.Signature, src *bundle.Source) (*profile.Reference, []string, error) {
-	table, err := reference.Read(src.ReferenceName, src.Reference, textFeatures(sig)...)
+	table, err := reference.Read(src.ReferenceName, src.Reference, bundle.TextColumns(sig)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +87,11 @@ func learnReference(ctx context.Context, session engine.Session, sig fairlead.Si
 		}
 		notes = append(notes, fmt.Sprintf("the reference has no %s: the model computed it", strings.Join(names(missing), ", ")))
 	}
-	r, err := profile.Learn(sig.Fields(), table, profile.Options{TimeColumn: src.File.TimeColumn()})
+	clock, err := bundle.TimeColumn(src.File, sig, table)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := profile.Learn(sig.Fields(), table, profile.Options{TimeColumn: clock})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,17 +100,6 @@ func learnReference(ctx context.Context, session engine.Session, sig fairlead.Si
 			"and features that follow the clock will look drifted by the hour")
 	}
 	return r, notes, nil
-}
-
-// textFeatures names the columns that must be read as text whatever they look like.
-func textFeatures(sig fairlead.Signature) []string {
-	var out []string
-	for _, f := range sig.Fields() {
-		if f.Type == fairlead.Bytes {
-			out = append(out, f.Name)
-		}
-	}
-	return out
 }
 
 func missingOutputs(sig fairlead.Signature, t *fairlead.Table) []fairlead.Field {
@@ -198,10 +188,10 @@ func (a *App) modelVersion(ctx context.Context, name fairlead.Name, e registry.E
 	if err != nil {
 		return api.ModelVersion{}, err
 	}
-	sig := b.Signature()
+	sig := b.Signature
 	v := api.ModelVersion{
-		Model: string(name), Version: int(e.Version), Digest: string(e.Digest), Created: e.Created, Size: b.Size(),
-		Task: string(sig.Task), Label: sig.Label.Name, Notes: b.Notes(), Inputs: tensorsOf(sig.Inputs), Outputs: tensorsOf(sig.Outputs),
+		Model: string(name), Version: int(e.Version), Digest: string(e.Digest), Created: e.Created, Size: e.Size,
+		Task: string(sig.Task), Label: sig.Label.Name, Notes: b.Notes, Inputs: tensorsOf(sig.Inputs), Outputs: tensorsOf(sig.Outputs),
 	}
 	if p := b.Profile(); p != nil {
 		ref, err := profile.ParseReference(p)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +20,11 @@ import (
 
 // status implements admin.Options.Status.
 func (a *App) status(ctx context.Context) (api.Status, error) {
-	rows, labels, err := a.store.Totals(ctx)
+	total, err := a.store.Stats(ctx, "")
+	if err != nil {
+		return api.Status{}, err
+	}
+	labels, err := a.store.Labels(ctx)
 	if err != nil {
 		return api.Status{}, err
 	}
@@ -32,7 +35,7 @@ func (a *App) status(ctx context.Context) (api.Status, error) {
 	return api.Status{
 		Version: a.config.Version, Started: a.started, Now: time.Now().UTC(), Engine: a.engine,
 		Recorded: a.recorder.recorded.Load(), Dropped: a.recorder.dropped.Load(),
-		Stored: rows, Labels: labels, Lag: lag.Seconds(), LossLimit: a.config.LossWindow.Seconds(),
+		Stored: total.Rows, Labels: labels, Lag: lag.Seconds(), LossLimit: a.config.LossWindow.Seconds(),
 	}, nil
 }
 
@@ -90,19 +93,24 @@ func (a *App) describe(ctx context.Context, dep deployment) (api.Deployment, err
 func live(m *meter.Meter, name fairlead.Name, now time.Time) (api.Live, []api.LivePoint) {
 	s := m.Live(name, now)
 	out := api.Live{RequestsPerSecond: s.Requests, RowsPerSecond: s.Rows, ErrorsPerSecond: s.Errors}
-	out.P50, out.P95, out.P99 = millis(s.P50), millis(s.P95), millis(s.P99)
+	if s.Measured {
+		out.P50, out.P95, out.P99 = millis(s.P50), millis(s.P95), millis(s.P99)
+	}
 	points := []api.LivePoint{}
-	for _, p := range m.History(name, now) {
-		points = append(points, api.LivePoint{Time: p.Time.UTC(), Rows: float64(p.Rows), P50: millis(p.P50), P99: millis(p.P99)})
+	for _, p := range m.History(name, now, historySeconds) {
+		point := api.LivePoint{Time: p.Time.UTC(), Rows: float64(p.Rows)}
+		if p.Measured {
+			point.P50, point.P99 = millis(p.P50), millis(p.P99)
+		}
+		points = append(points, point)
 	}
 	return out, points
 }
 
-// millis is nil where there was no request.
+// historySeconds is how much of the live rate the page draws.
+const historySeconds = 120
+
 func millis(d time.Duration) *float64 {
-	if d <= 0 {
-		return nil
-	}
 	ms := float64(d) / float64(time.Millisecond)
 	return &ms
 }
@@ -123,11 +131,7 @@ func (a *App) Rollback(ctx context.Context, name fairlead.Name) (api.RollbackAns
 
 // Append implements admin.Labels: it returns after the labels are on disk.
 func (a *App) Append(ctx context.Context, labels []fairlead.Label) error {
-	data, err := eventlog.EncodeLabels(labels)
-	if err != nil {
-		return err
-	}
-	_, err = a.events.Append(ctx, eventlog.Labels, messageID(), data)
+	_, err := a.events.Append(ctx, eventlog.Labels, messageID(), eventlog.EncodeLabels(labels))
 	return err
 }
 
@@ -203,22 +207,18 @@ func (f findings) Profiles(ctx context.Context, w watch.Window) ([][]byte, error
 
 // Models implements admin.Models.
 func (a *App) Models(ctx context.Context) ([]api.Model, error) {
-	names, err := a.registry.Names(ctx)
+	all, err := a.registry.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := []api.Model{}
-	for _, name := range names {
-		m, err := a.registry.Model(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		model := api.Model{Name: string(name), Aliases: map[string]int{}, Versions: []api.ModelVersion{}}
-		for alias, v := range maps.All(m.Aliases) {
+	for _, m := range all {
+		model := api.Model{Name: string(m.Name), Aliases: map[string]int{}, Versions: []api.ModelVersion{}}
+		for alias, v := range m.Aliases {
 			model.Aliases[alias] = int(v)
 		}
-		for i := len(m.Entries) - 1; i >= 0; i-- {
-			v, err := a.modelVersion(ctx, name, m.Entries[i])
+		for i := len(m.Versions) - 1; i >= 0; i-- {
+			v, err := a.modelVersion(ctx, m.Name, m.Versions[i])
 			if err != nil {
 				return nil, err
 			}

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/watch/profile"
@@ -176,20 +174,63 @@ func (r *recorder) encode(b *batch) ([]message, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s version %d is not known", key.name, key.version)
 		}
-		data, err := eventlog.EncodePredictions(b.byVersion[key], sig)
-		if err != nil {
-			return nil, fmt.Errorf("encode rows of %s version %d: %w", key.name, key.version, err)
+		for _, chunk := range chunks(b.byVersion[key]) {
+			data, err := eventlog.EncodePredictions(chunk, &sig)
+			if err != nil {
+				return nil, fmt.Errorf("encode rows of %s version %d: %w", key.name, key.version, err)
+			}
+			out = append(out, message{eventlog.Predictions, messageID(), data})
 		}
-		out = append(out, message{eventlog.Predictions, ulid.Make().String(), data})
 	}
 	if deltas := b.profiles.Drain(); len(deltas) > 0 {
-		data, err := eventlog.EncodeProfiles(deltas)
-		if err != nil {
-			return nil, fmt.Errorf("encode profiles: %w", err)
+		wire := make([]eventlog.ProfileDelta, len(deltas))
+		for i, d := range deltas {
+			counts, err := d.Counts.MarshalBinary()
+			if err != nil {
+				return nil, fmt.Errorf("encode profiles: %w", err)
+			}
+			wire[i] = eventlog.ProfileDelta{Deployment: d.Deployment, Version: d.Version, Role: d.Role, Minute: d.Minute, Counts: counts}
 		}
-		out = append(out, message{eventlog.Profiles, ulid.Make().String(), data})
+		out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire)})
 	}
 	return out, nil
+}
+
+// chunks cuts predictions into lists of at most flushRows rows each; a larger prediction is cut by rows.
+func chunks(all []*fairlead.Prediction) [][]*fairlead.Prediction {
+	var out [][]*fairlead.Prediction
+	rows := flushRows // so that the first prediction opens a list
+	add := func(p *fairlead.Prediction) {
+		if rows+len(p.Rows) > flushRows {
+			out, rows = append(out, nil), 0
+		}
+		out[len(out)-1] = append(out[len(out)-1], p)
+		rows += len(p.Rows)
+	}
+	for _, p := range all {
+		for from := 0; from < len(p.Rows); from += flushRows {
+			add(rowsOf(p, from, min(from+flushRows, len(p.Rows))))
+		}
+	}
+	return out
+}
+
+func rowsOf(p *fairlead.Prediction, from, to int) *fairlead.Prediction {
+	if from == 0 && to == len(p.Rows) {
+		return p
+	}
+	part := *p
+	part.Rows = p.Rows[from:to]
+	part.Inputs, part.Outputs = slice(p.Inputs, from, to), slice(p.Outputs, from, to)
+	return &part
+}
+
+func slice(all []fairlead.Tensor, from, to int) []fairlead.Tensor {
+	out := make([]fairlead.Tensor, len(all))
+	for i := range all {
+		out[i] = all[i].Slice(from, to)
+	}
+	return out
 }
 
 // drain empties the queue after the servers have stopped, with a deadline of its own.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/watch/alert"
 	"github.com/fairlead-ml/fairlead/watch/realised"
 )
 
@@ -58,14 +59,14 @@ func (w Window) String() string {
 	return fmt.Sprintf("%s@%d %s %s %s", w.Deployment, w.Version, w.Role, w.Grain, w.Start.UTC().Format("2006-01-02 15:04"))
 }
 
-// Verdict is what a window says about a column.
-type Verdict string
+// Verdict is what a window says about a column; alert.Rule.Judge decides it.
+type Verdict = alert.Verdict
 
 // Verdicts.
 const (
-	OK      Verdict = "ok"
-	Drifted Verdict = "drifted" // debiased PSI at or above the threshold, and PSI above its noise floor
-	TooFew  Verdict = "too_few" // not drifted, but the noise floor lies above the threshold: more rows are needed
+	OK      = alert.OK
+	Drifted = alert.Drifted // debiased PSI at or above the threshold, and PSI above the noise
+	TooFew  = alert.TooFew  // not drifted, but the noise floor lies above the threshold: more rows are needed
 )
 
 // Finding is what was measured on one column in one window. A measure that does not exist for the column (KS of
@@ -96,14 +97,14 @@ type MetricsRow struct {
 	Provisional bool               // the window is open, or fewer than 95 % have their label
 }
 
-// Change is an hour of event time that got new rows or labels, or that was not yet evaluated as closed. Only the
+// Change is an hour of event time that got new rows, labels or profiles, or that was not yet evaluated as closed. Only the
 // hours that have rows are ever listed.
 type Change struct {
 	Deployment fairlead.Name
 	Version    fairlead.Version
 	Role       fairlead.Role
 	Hour       time.Time // UTC, full hour
-	Seq        uint64    // grows when rows or labels are added to the hour
+	Seq        uint64    // grows when rows, labels or profiles are added to the hour
 	Watermark  time.Time // latest event time of that deployment and version
 }
 

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func pushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := c.Push(cmd.Context(), up.name, alias, up.contentType, bytes.NewReader(up.body))
+			answer, err := c.Push(cmd.Context(), up.name, alias, up.contentType, up.reader())
 			if err != nil {
 				return err
 			}
@@ -81,6 +82,8 @@ type upload struct {
 	name, contentType string
 	body              []byte
 }
+
+func (u upload) reader() io.Reader { return bytes.NewReader(u.body) }
 
 // prepare reads what is pushed: a bare model goes as it is, everything else as a tar of a bundle folder.
 func prepare(path, name, reference string) (upload, error) {

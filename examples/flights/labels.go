@@ -50,7 +50,7 @@ func (h *landings) landed(minute int64) []label {
 const (
 	outboxLabels = 20_000                 // waiting at most; then the replay waits
 	labelBatch   = 5_000                  // of one request at most
-	labelPause   = 100 * time.Millisecond // between requests, so that each carries many
+	labelPause   = 100 * time.Millisecond // after a request that was not full, so that the next carries more
 )
 
 // outbox sends labels until the server says that they are on disk. It holds at most outboxLabels (and what one add
@@ -127,6 +127,9 @@ func (o *outbox) run(ctx context.Context) error {
 		}
 		o.sent.Add(int64(len(batch)))
 		o.taken(len(batch))
+		if len(batch) == labelBatch {
+			continue
+		}
 		if err := o.clock.Sleep(ctx, labelPause); err != nil {
 			return err
 		}

@@ -313,6 +313,9 @@ func (a *arrays[T]) element(c byte, depth int) error {
 	if a.deepest != depth+1 {
 		return &place{text: "is a value where those before it are arrays"}
 	}
+	if c == 0 || c == ']' || c == '}' || c == ',' || c == ':' {
+		return a.p.syntax("a value")
+	}
 	x, err := a.v.read(a.p)
 	if err != nil {
 		if _, syntax := err.(*fairlead.Error); syntax {

@@ -17,8 +17,26 @@ var (
 	errBool    = errors.New("true or false")
 	errString  = errors.New("a string")
 	errRange   = errors.New("a number in range")
-	errNull    = errors.New("a value that is not null")
+	errNull    = errors.New("a value")
 )
+
+var ranges = map[fairlead.DataType]string{
+	fairlead.Int8: "an integer from -128 to 127", fairlead.Uint8: "an integer from 0 to 255",
+	fairlead.Int16: "an integer from -32768 to 32767", fairlead.Uint16: "an integer from 0 to 65535",
+	fairlead.Int32: "an integer from -2147483648 to 2147483647", fairlead.Uint32: "an integer from 0 to 4294967295",
+	fairlead.Int64:  "an integer from -9223372036854775808 to 9223372036854775807",
+	fairlead.Uint64: "an integer from 0 to 18446744073709551615",
+	fairlead.FP16:   "a number up to 65504", fairlead.BF16: "a number up to 3.38e38",
+	fairlead.FP32: "a number up to 3.4e38", fairlead.FP64: "a number up to 1.79e308",
+}
+
+// expectation says what should have come where err was found.
+func expectation(err error, t fairlead.DataType) string {
+	if err == errRange && ranges[t] != "" {
+		return ranges[t]
+	}
+	return err.Error()
+}
 
 var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
 	1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
@@ -194,7 +212,6 @@ func (p *parser) integer(limit uint64, signed bool) (magnitude uint64, negative 
 		return 0, false, errInteger
 	}
 	b := p.b[start:p.i]
-	p.i, b = p.i, b[0:]
 	if d.negative {
 		b = b[1:]
 	}

@@ -52,19 +52,27 @@ func (p *parser) syntax(expected string) error {
 		expected, p.found(), line, column)
 }
 
+// malformed is the error of a string that is not one.
+func (p *parser) malformed(problem string) error {
+	line := 1 + bytes.Count(p.b[:p.i], []byte{'\n'})
+	return fairlead.Invalid("the body is not valid JSON: %s at line %d, column %d", problem, line,
+		p.i-bytes.LastIndexByte(p.b[:p.i], '\n'))
+}
+
 // found names what is at p.i, for a message.
 func (p *parser) found() string {
 	c := p.space()
 	switch {
 	case c == 0 && p.i >= len(p.b):
 		return "the end of the body"
+	case c < 0x20:
+		return fmt.Sprintf("the byte 0x%02x", c)
 	case c == '"':
 		q := parser{b: p.b, i: p.i}
-		s, err := q.string()
-		if err != nil {
-			return "an unfinished string"
+		if s, problem := q.text(); problem == "" {
+			return "the string " + quote(s)
 		}
-		return "the string " + quote(s)
+		return "a quote"
 	case c == '[':
 		return "an array"
 	case c == '{':
@@ -96,47 +104,64 @@ func (p *parser) string() (string, error) {
 	if p.i >= len(p.b) || p.b[p.i] != '"' {
 		return "", p.syntax("a string")
 	}
+	s, problem := p.text()
+	if problem != "" {
+		return "", p.malformed(problem)
+	}
+	return s, nil
+}
+
+const (
+	notClosed  = "a string has no closing quote"
+	notEscaped = `a string has a control character that is not written as an escape like \n`
+	notUTF8    = "a string is not UTF-8"
+	badEscape  = `a string has a backslash without an escape like \n or \u00e5`
+)
+
+// text reads the string whose opening quote is at p.i. If it is not one, p.i is where it goes wrong and the answer says
+// how.
+func (p *parser) text() (s, problem string) {
 	start := p.i + 1
 	for i := start; i < len(p.b); i++ {
 		switch c := p.b[i]; {
 		case c == '"':
-			if !utf8.Valid(p.b[start:i]) {
-				return "", p.syntax("UTF-8 text")
-			}
-			p.i = i + 1
-			return string(p.b[start:i]), nil
+			return p.checked(p.b[start:i], i+1)
 		case c == '\\':
 			return p.escaped(start, i)
 		case c < 0x20:
 			p.i = i
-			return "", p.syntax(`\n and the like for a control character in a string`)
+			return "", notEscaped
 		}
 	}
 	p.i = len(p.b)
-	return "", p.syntax("the closing quote of a string")
+	return "", notClosed
+}
+
+func (p *parser) checked(text []byte, end int) (s, problem string) {
+	if !utf8.Valid(text) {
+		p.i = end - 1
+		return "", notUTF8
+	}
+	p.i = end
+	return string(text), ""
 }
 
 // escaped reads the rest of a string whose first backslash is at i.
-func (p *parser) escaped(start, i int) (string, error) {
+func (p *parser) escaped(start, i int) (s, problem string) {
 	text := append(make([]byte, 0, 2*(i-start)+16), p.b[start:i]...)
 	for i < len(p.b) {
 		c := p.b[i]
 		switch {
 		case c == '"':
-			if !utf8.Valid(text) {
-				return "", p.syntax("UTF-8 text")
-			}
-			p.i = i + 1
-			return string(text), nil
+			return p.checked(text, i+1)
 		case c < 0x20:
 			p.i = i
-			return "", p.syntax(`\n and the like for a control character in a string`)
+			return "", notEscaped
 		case c != '\\':
 			text = append(text, c)
 			i++
 			continue
 		}
-		p.i = i
 		if i+1 >= len(p.b) {
 			break
 		}
@@ -147,7 +172,8 @@ func (p *parser) escaped(start, i int) (string, error) {
 		}
 		r, ok := unicodeEscape(p.b[i:])
 		if !ok {
-			return "", p.syntax(`an escape like \n or \u00e5`)
+			p.i = i
+			return "", badEscape
 		}
 		i += 6
 		if utf16.IsSurrogate(r) {
@@ -160,7 +186,7 @@ func (p *parser) escaped(start, i int) (string, error) {
 		text = utf8.AppendRune(text, r)
 	}
 	p.i = len(p.b)
-	return "", p.syntax("the closing quote of a string")
+	return "", notClosed
 }
 
 func unicodeEscape(b []byte) (rune, bool) {
@@ -233,7 +259,9 @@ func (p *parser) object(f func(key string) error) error {
 			return p.syntax("':' after the key " + quote(key))
 		}
 		p.i++
-		p.space()
+		if p.space() == 0 && p.i >= len(p.b) {
+			return p.syntax("a value")
+		}
 		if err := f(key); err != nil {
 			return err
 		}
@@ -260,7 +288,9 @@ func (p *parser) array(f func(i int) error) error {
 		return nil
 	}
 	for i := 0; ; i++ {
-		p.space()
+		if p.space() == 0 && p.i >= len(p.b) {
+			return p.syntax("a value or ']'")
+		}
 		if err := f(i); err != nil {
 			return err
 		}

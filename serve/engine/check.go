@@ -54,11 +54,45 @@ func checkTensor(spec *fairlead.TensorSpec, t *fairlead.Tensor) error {
 	if !Fits(spec.Shape, t.Shape) {
 		return shapeError(spec, t.Shape)
 	}
+	if !holds(t) {
+		return fairlead.Invalid("input %q says %s, but its data are %T", t.Name, t.Type, t.Data)
+	}
 	if n := fairlead.Elements(t.Shape); int64(t.Len()) != n {
 		return fairlead.Invalid("input %q has shape %s, which is %d values, but %d came",
 			t.Name, fairlead.ShapeString(t.Shape), n, t.Len())
 	}
 	return nil
+}
+
+// holds says whether the data are of the Go type that belongs to the element type.
+func holds(t *fairlead.Tensor) bool {
+	switch t.Data.(type) {
+	case []bool:
+		return t.Type == fairlead.Bool
+	case []int8:
+		return t.Type == fairlead.Int8
+	case []int16:
+		return t.Type == fairlead.Int16
+	case []int32:
+		return t.Type == fairlead.Int32
+	case []int64:
+		return t.Type == fairlead.Int64
+	case []uint8:
+		return t.Type == fairlead.Uint8
+	case []uint16:
+		return t.Type == fairlead.Uint16 || t.Type == fairlead.FP16 || t.Type == fairlead.BF16
+	case []uint32:
+		return t.Type == fairlead.Uint32
+	case []uint64:
+		return t.Type == fairlead.Uint64
+	case []float32:
+		return t.Type == fairlead.FP32
+	case []float64:
+		return t.Type == fairlead.FP64
+	case []string:
+		return t.Type == fairlead.Bytes
+	}
+	return false
 }
 
 func shapeError(spec *fairlead.TensorSpec, got []int64) error {
@@ -67,7 +101,7 @@ func shapeError(spec *fairlead.TensorSpec, got []int64) error {
 	switch {
 	case len(got) != len(spec.Shape):
 		return err.Hintf("it has %d dimensions, the first is the row; ? is any size", len(spec.Shape))
-	case spec.Shape[0] >= 0 && got[0] != spec.Shape[0] && Fits(spec.Shape[1:], got[1:]):
+	case len(got) > 0 && spec.Shape[0] >= 0 && got[0] != spec.Shape[0] && Fits(spec.Shape[1:], got[1:]):
 		if spec.Shape[0] == 1 {
 			return err.Hintf("the model was exported with a fixed batch of 1: send one row per request, " +
 				"or export it with a free first dimension")

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// near is the candidate that name was probably meant to be, "" if none is close: at most a third of its letters are
-// wrong, in any case.
+// near is the candidate that name was probably meant to be, "" if none is close. Upper and lower case are the same;
+// beside that two letters may be wrong (two swapped letters are two wrong ones), fewer in a short name, a third in a
+// long one.
 func near(name string, candidates []string) string {
-	best, least := "", max(1, len(name)/3)+1
+	best, least := "", min(len(name)/2, max(2, len(name)/3))+1
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(name), strings.ToLower(c), least); d < least {
 			best, least = c, d

@@ -25,6 +25,9 @@ func (n node) errorf(format string, args ...any) *fairlead.Error {
 
 // expected says what should have stood here and what came.
 func (n node) expected(what string) *fairlead.Error {
+	if n.key == "" {
+		return n.errorf("expected %s, got %s", what, n.describe())
+	}
 	return n.errorf("%s: expected %s, got %s", n.key, what, n.describe())
 }
 

@@ -36,7 +36,7 @@ func randomWindows(r *rand.Rand, hours int) []Window {
 // What a book says depends on the windows, not on their order, on repetitions or on restarts.
 func TestOrderAndRepetitionDoNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for round := range 200 {
+	for round := range 60 {
 		rule := DefaultRule()
 		rule.For, rule.Clear = 1+r.IntN(3), 1+r.IntN(3)
 		windows := randomWindows(r, keep)

@@ -13,7 +13,7 @@ func (a *Alert) message() string {
 	drifted := fmt.Sprintf("drifted since %s, at worst %s %s", minute(a.Onset), measureName(a.Measure), short(a.Worst))
 	switch {
 	case a.State == Resolved && a.Gone:
-		return fmt.Sprintf("%s is no longer a column of the live version; it had %s", a.Column, drifted)
+		return fmt.Sprintf("%s is no longer measured in the live version; it had %s", a.Column, drifted)
 	case a.State == Resolved && a.Clean < a.Clear:
 		return fmt.Sprintf("%s: the alert rule changed at %s; it had %s", a.Column, minute(a.Resolved), drifted)
 	case a.State == Resolved:
@@ -21,7 +21,7 @@ func (a *Alert) message() string {
 	case a.State == Pending:
 		return fmt.Sprintf("%s may drift: %s since %s", a.Column, now, minute(a.Onset))
 	case a.Gone:
-		return fmt.Sprintf("%s %s; %d of %d windows without the column", a.Column, drifted, a.Clean, a.Clear)
+		return fmt.Sprintf("%s %s; %d of %d windows without it", a.Column, drifted, a.Clean, a.Clear)
 	case a.Clean > 0:
 		return fmt.Sprintf("%s %s; now %s, %d of %d clean windows", a.Column, drifted, now, a.Clean, a.Clear)
 	}

@@ -8,7 +8,9 @@ import "math"
 // as many degrees of freedom as bins less one. With fewer rows the divergence, which is not smoothed, runs higher: at
 // three rows a bin its 1 % point is passed five times as often. So each bin contributes the mean and variance of its
 // term for a Poisson count of its expected rows (jsTerm), times 1−w for the bound total, and the law of the sum is
-// taken to be c·χ²_ν with both moments (Satterthwaite). For many rows this is the formula above.
+// taken to be c·χ²_ν with both moments (Satterthwaite). For many rows this is the formula above. In simulations at
+// .01 and .001 it is passed at .1 to 1.2 times that rate from two expected rows in a typical bin, four times as often
+// at half a row, and up to sixteen times when nearly all rows are in one bin and less than one expected elsewhere.
 //
 // Without rows on one side it is NaN; with a single non-empty bin it is 0.
 func JSFloor(ref, cur []uint64, alpha float64) float64 {
@@ -66,8 +68,9 @@ func jsTerm(lambda float64) (mean, variance float64) {
 //
 // with the second line's terms the absolute moments of a bivariate normal. D1 is a norm of d, so its law is taken to
 // be c·χ_ν with c and ν matching both moments: exact for two bins (ν = 1, a half-normal), near normal for many.
-// In simulations of .05, .01 and .001 points the exceedance stays within a factor of 1.5 of alpha from ten expected
-// rows in a bin, and below alpha with fewer.
+// In simulations at .01 and .001 it is passed at .8 to 1.8 times that rate, with ten equal bins from 20 rows on and
+// with a hundred Zipf categories from 100. A window with nearly all rows in one bin and less than one expected in the
+// others passes it up to eight times as often.
 //
 // Without rows on one side it is NaN; with a single non-empty bin it is 0.
 func D1Floor(ref, cur []uint64, alpha float64) float64 {

@@ -47,10 +47,7 @@ func zipf(bins int) []float64 {
 // Without drift each measure must lie above its floor about as often as alpha says, and never much more often.
 func TestFalseAlarms(t *testing.T) {
 	const alpha = .01
-	draws := 4000
-	if testing.Short() {
-		draws = 1000
-	}
+	const draws = 4000
 	for _, c := range []struct {
 		name    string
 		weights []float64

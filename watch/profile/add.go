@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"math"
+
 	"github.com/fairlead-ml/fairlead"
 )
 
@@ -47,33 +49,30 @@ func (c *ColumnCounts) addTensor(col *Column, t *fairlead.Tensor, rows []int, n 
 	if col.ranker == nil {
 		return false
 	}
+	r := col.ranker()
 	switch data := t.Data.(type) {
 	case []float32:
-		if col.ranker.edges32 != nil {
-			addNarrow(c, col.ranker, data, v)
-		} else {
-			addWide(c, col.ranker, data, v)
-		}
+		addNumbers(c, r, data, v)
 	case []float64:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []int64:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []int32:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []int16:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []int8:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []uint64:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []uint32:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	case []uint8:
-		addWide(c, col.ranker, data, v)
+		addNumbers(c, r, data, v)
 	default: // booleans, uint16 and half floats, which share []uint16
 		for i := range v.len() {
 			x, _ := t.Float(v.at(i))
-			c.addNumber(col.ranker, x)
+			c.addNumber(r, x)
 		}
 	}
 	return true
@@ -99,27 +98,54 @@ func (v *view) at(i int) int {
 	return i*v.width + v.index
 }
 
-// addNarrow counts float32 values against float32 edges.
-func addNarrow(c *ColumnCounts, r *ranker, data []float32, v view) {
-	for i := range v.len() {
-		x := data[v.at(i)]
-		j, finite := r.rank32(x)
-		if !finite {
-			c.addSpecial(float64(x))
-			continue
+type scalar interface {
+	float32 | float64 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint8
+}
+
+// addNumbers counts a column of numbers in batches.
+func addNumbers[T scalar](c *ColumnCounts, r *ranker, data []T, v view) {
+	for n, from := v.len(), 0; from < n; from += batchRows {
+		b := c.moments.batch()
+		if floats, ok := any(data).([]float32); ok && r.edges32 != nil {
+			addNarrow(c, r, floats, &v, from, min(from+batchRows, n), &b)
+		} else {
+			for i := from; i < min(from+batchRows, n); i++ {
+				x := float64(data[v.at(i)])
+				if j, finite := r.rank(x); finite {
+					c.Slots[r.slot[j]]++
+					b.add(x)
+				} else {
+					c.addSpecial(x)
+				}
+			}
 		}
-		c.Slots[r.slot[j]]++
-		c.moments.add(float64(x))
+		c.moments.addBatch(&b)
 	}
 }
 
-// addWide counts numbers of any type against float64 edges.
-func addWide[T float32 | float64 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint8](
-	c *ColumnCounts, r *ranker, data []T, v view,
-) {
-	for i := range v.len() {
-		c.addNumber(r, float64(data[v.at(i)]))
+// addNarrow is the inner loop for the usual case, float32 values and edges: rank32 and batch.add, spelt out so that
+// the sums stay in registers.
+func addNarrow(c *ColumnCounts, r *ranker, data []float32, v *view, from, to int, sums *batch) {
+	table, edges, slot, shift, slots := r.table, r.edges32, r.slot, r.shift&31, c.Slots
+	b := *sums
+	for i := from; i < to; i++ {
+		x := data[v.at(i)]
+		j := table[math.Float32bits(x)>>shift]
+		if j == slowPath {
+			rank, finite := r.slow(float64(x))
+			if !finite {
+				c.addSpecial(float64(x))
+				continue
+			}
+			j = rank
+		}
+		for x >= edges[j] {
+			j++
+		}
+		slots[slot[j]]++
+		b.add(float64(x))
 	}
+	*sums = b
 }
 
 func (c *ColumnCounts) addNumber(r *ranker, x float64) {
@@ -129,7 +155,9 @@ func (c *ColumnCounts) addNumber(r *ranker, x float64) {
 		return
 	}
 	c.Slots[r.slot[j]]++
-	c.moments.add(x)
+	b := c.moments.batch()
+	b.add(x)
+	c.moments.addBatch(&b)
 }
 
 func (c *ColumnCounts) addSpecial(x float64) {
@@ -175,28 +203,35 @@ func (c *Counts) addRows(l *Layout, t *fairlead.Table, rows []int) {
 			cc.Null += uint64(len(rows))
 			continue
 		}
-		for _, row := range rows {
-			cc.addCell(col, source, row)
+		if col.ranker == nil {
+			cc.addTexts(col, source, rows)
+		} else {
+			cc.addCells(col, source, rows)
 		}
 	}
 }
 
-func (c *ColumnCounts) addCell(col *Column, source *fairlead.TableColumn, row int) {
-	if col.ranker == nil {
+func (c *ColumnCounts) addTexts(col *Column, source *fairlead.TableColumn, rows []int) {
+	for _, row := range rows {
 		if s, ok := text(source, row); ok {
 			c.addText(col, s)
 		} else {
 			c.Null++
 		}
-		return
 	}
-	x, ok := number(source, row, col.Field.Type)
-	switch {
-	case !ok && isFloat(col.Field.Type):
-		c.NaN++
-	case !ok:
-		c.Null++
-	default:
-		c.addNumber(col.ranker, x)
+}
+
+func (c *ColumnCounts) addCells(col *Column, source *fairlead.TableColumn, rows []int) {
+	r := col.ranker()
+	for _, row := range rows {
+		x, ok := number(source, row, col.Field.Type)
+		switch {
+		case !ok && isFloat(col.Field.Type):
+			c.NaN++
+		case !ok:
+			c.Null++
+		default:
+			c.addNumber(r, x)
+		}
 	}
 }

@@ -51,30 +51,67 @@ func (w *wide) float() float64 {
 	return float64(w.hi)*0x1p64 + float64(w.lo)
 }
 
-// momentLimit bounds a value in units: its square, and 2³³ of them, fit 128 bits.
+// momentLimit bounds a value in units: its square, and 2³³ of them, fit 128 bits, and 2¹⁵ of it fit 63.
 const momentLimit = 1 << 47
 
 func newMoments(unit float64) moments {
 	return moments{unit: unit, min: math.Inf(1), max: math.Inf(-1)}
 }
 
+// batch sums the moments of at most batchRows values in registers before they are added up.
+type batch struct {
+	scale             float64 // units per value
+	sum               int64
+	high, low         uint64 // sum of squares
+	smallest, largest float64
+}
+
+const batchRows = 1 << 15
+
+func (m *moments) batch() batch {
+	return batch{scale: 1 / m.unit, smallest: m.min, largest: m.max} // exact: unit is a power of two
+}
+
 // add counts one finite value.
-func (m *moments) add(x float64) {
-	m.min, m.max = min(m.min, x), max(m.max, x)
-	x /= m.unit // exact: unit is a power of two
-	d := int64(min(max(x, -momentLimit), momentLimit))
-	m.sum.add(wide{d >> 63, uint64(d)})
+func (b *batch) add(x float64) {
+	if x < b.smallest {
+		b.smallest = x
+	}
+	if x > b.largest {
+		b.largest = x
+	}
+	x *= b.scale
+	if x > momentLimit {
+		x = momentLimit
+	} else if x < -momentLimit {
+		x = -momentLimit
+	}
+	d := int64(x)
+	b.sum += d
 	if d < 0 {
 		d = -d
 	}
 	hi, lo := bits.Mul64(uint64(d), uint64(d))
-	m.squares.add(wide{int64(hi), lo})
+	var carry uint64
+	b.low, carry = bits.Add64(b.low, lo, 0)
+	b.high += hi + carry
+}
+
+func (m *moments) addBatch(b *batch) {
+	m.sum.add(wide{b.sum >> 63, uint64(b.sum)})
+	m.squares.add(wide{int64(b.high), b.low})
+	m.extend(b.smallest, b.largest)
 }
 
 func (m *moments) merge(o *moments) {
 	m.sum.add(o.sum)
 	m.squares.add(o.squares)
-	m.min, m.max = min(m.min, o.min), max(m.max, o.max)
+	m.extend(o.min, o.max)
+}
+
+// extend widens the range. Adding 0 makes −0 to 0, which would otherwise depend on which came first.
+func (m *moments) extend(low, high float64) {
+	m.min, m.max = min(m.min, low)+0, max(m.max, high)+0
 }
 
 // NewCounts makes an empty window of the layout.

@@ -10,6 +10,7 @@ package profile
 
 import (
 	"hash/crc32"
+	"sync"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -55,7 +56,7 @@ type Column struct {
 
 	unit float64 // resolution of the moments, a power of two; 0 for text
 
-	ranker *ranker        // numbers: value to slot
+	ranker func() *ranker // numbers: value to slot; built when first asked for, since most readers never count
 	slots  map[string]int // text: category to slot
 }
 
@@ -105,23 +106,26 @@ func (l *Layout) cells() int {
 	return n
 }
 
-// seal builds the lookup structures and the layout's identity. It must be called once before the layout is used.
+// seal prepares the lookups and the layout's identity. It must be called once before the layout is used.
 func (l *Layout) seal() {
 	shift := prefixShift(len(l.Columns))
 	for i := range l.Columns {
 		c := &l.Columns[i]
-		switch {
-		case c.Kind == Numeric:
-			c.ranker = newRanker(c.edges, nil, isFloat32(c.Field.Type), shift)
-		case c.byValue():
-			edges, slots := valueEdges(c.values, c.Field.Type)
-			c.ranker = newRanker(edges, slots, isFloat32(c.Field.Type), shift)
-		default:
+		if c.Kind == Categorical && !c.byValue() {
 			c.slots = make(map[string]int, len(c.keys))
 			for i, k := range c.keys {
 				c.slots[k] = i
 			}
+			continue
 		}
+		edges, values, numeric, t := c.edges, c.values, c.Kind == Numeric, c.Field.Type
+		c.ranker = sync.OnceValue(func() *ranker {
+			if numeric {
+				return newRanker(edges, nil, isFloat32(t), shift)
+			}
+			edges, slots := valueEdges(values, t)
+			return newRanker(edges, slots, isFloat32(t), shift)
+		})
 	}
 	if len(l.Columns) > 0 {
 		w := &writer{}

@@ -70,34 +70,54 @@ func newRanker(edges []float64, slot []uint8, narrow bool, shift uint) *ranker {
 		r.edges32 = append(r.edges32, float32(math.NaN()))
 	}
 	r.edges = append(slices.Clone(edges), math.NaN())
-	r.table = make([]uint8, 1<<(32-shift))
-	for p := range r.table {
-		r.table[p] = r.entry(uint32(p))
-	}
+	r.fillTable()
 	return r
 }
 
-// entry is the table's value for a prefix.
-func (r *ranker) entry(p uint32) uint8 {
-	first := p << r.shift
-	last := first | (1<<r.shift - 1)
-	if first&0x7f800000 == 0x7f800000 {
-		return slowPath
+// fillTable walks the prefixes in order of the numbers they begin, so that the ranks only ever rise.
+func (r *ranker) fillTable() {
+	edges := r.edges[:len(r.edges)-1]
+	size := 1 << (32 - r.shift)
+	r.table = make([]uint8, size)
+	start, end := 0, 0 // ranks of the smallest and of the largest value with the prefix
+	for k := range size {
+		p := uint32(k - size/2)
+		if k < size/2 { // negative: larger bits are smaller numbers
+			p = uint32(size - 1 - k)
+		}
+		from, to, ok := r.span(p)
+		if !ok {
+			r.table[p] = slowPath
+			continue
+		}
+		for start < len(edges) && edges[start] <= from {
+			start++
+		}
+		for end < len(edges) && edges[end] <= to {
+			end++
+		}
+		r.table[p] = uint8(start)
+		if end-start > longWalk {
+			r.table[p] = slowPath
+		}
 	}
-	low, high := math.Float32frombits(first), math.Float32frombits(last)
-	if math.Signbit(float64(low)) { // larger bits are smaller numbers
+}
+
+// span is the smallest and the largest number that is looked up under a prefix; false for NaN and the infinities.
+func (r *ranker) span(p uint32) (from, to float64, ok bool) {
+	first := p << r.shift
+	if first&0x7f800000 == 0x7f800000 {
+		return 0, 0, false
+	}
+	low, high := math.Float32frombits(first), math.Float32frombits(first|(1<<r.shift-1))
+	if math.Signbit(float64(low)) {
 		low, high = high, low
 	}
-	from, to := float64(low), float64(high)
 	if r.edges32 == nil {
-		from = float64(math.Nextafter32(low, float32(math.Inf(-1))))
-		to = float64(math.Nextafter32(high, float32(math.Inf(1))))
+		low = math.Nextafter32(low, float32(math.Inf(-1)))
+		high = math.Nextafter32(high, float32(math.Inf(1)))
 	}
-	start := r.search(from)
-	if r.search(to)-start > longWalk {
-		return slowPath
-	}
-	return uint8(start)
+	return float64(low), float64(high), true
 }
 
 // search is the number of edges at or below x, by binary search.

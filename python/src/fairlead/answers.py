@@ -269,7 +269,8 @@ def _typed(values: list[Any], kind: str) -> pd.Series:
     if base.startswith("TIMESTAMP"):
         return times(pd.Series(values, dtype=object))
     if base == "DATE":
-        return times(pd.Series(values, dtype=object)).dt.tz_localize(None)
+        days: pd.Series = times(pd.Series(values, dtype=object)).dt.tz_localize(None)
+        return days
     if base in ("VARCHAR", "ENUM", "UUID", "TIME"):
         return pd.Series(values, dtype="string")
     return pd.Series(values, dtype=object)
@@ -277,4 +278,5 @@ def _typed(values: list[Any], kind: str) -> pd.Series:
 
 def times(values: pd.Series) -> pd.Series:
     """Server times as UTC; missing ones are NaT."""
-    return pd.to_datetime(values, utc=True, format="ISO8601")
+    parsed: pd.Series = pd.to_datetime(values, utc=True, format="ISO8601")
+    return parsed

@@ -52,13 +52,13 @@ def register(parts: Sequence[Any]) -> bool:
 
 
 def readable(model: Any, parts: Sequence[Any]) -> Any:
-    """model, or a copy that the boosters' converters can read: they want columns by number, and no pandas categories."""
+    """model, or a copy that the converters can read: they want columns by number, and no pandas categories."""
     for part in parts:
         if _module(part) == "lightgbm" and getattr(getattr(part, "booster_", None), "pandas_categorical", None):
             raise FairleadError(
                 "this LightGBM model encodes pandas categories itself, which ONNX cannot carry",
                 code="unsupported",
-                hint="encode them in the pipeline: make_pipeline(ColumnTransformer([('c', OrdinalEncoder(…), columns)], …), LGBM…)",
+                hint="encode them in a pipeline: make_pipeline(ColumnTransformer([('c', OrdinalEncoder(), …)]), LGBM…)",
             )
     if not any(_module(p) == "xgboost" for p in parts):
         return model

@@ -331,4 +331,5 @@ def _bar(steps: range, wanted: bool) -> Iterable[int]:
             'progress=True shows nothing without tqdm: pip install "fairlead[progress]"', FairleadWarning, stacklevel=3
         )
         return steps
-    return tqdm(steps, unit="batch")
+    bar: Iterable[int] = tqdm(steps, unit="batch")
+    return bar

@@ -51,12 +51,12 @@ def convert(
     names = _features(model, reference, features, not_features)
     strings = [n for n in names if reference is not None and _is_text(reference[n])]
     numbers = [n for n in names if n not in strings]
-    wide = _unused("features", strings)
+    wide = _unused("features", names)
     proto = _to_onnx(model, names, numbers, strings, wide)
     found = task or _task(model)
     out = Converted(proto, names, _inputs(wide, numbers), [], found)
     _describe_outputs(out, model, _unused_map(names), classes)
-    onnxfile.tidy_opsets(proto)
+    onnxfile.tidy(proto)
     if reference is not None:
         _answers(out, model, reference[names])
         _compare(out, reference[names], numbers, strings, wide)
@@ -135,9 +135,7 @@ def _unused_map(taken: Sequence[str]) -> dict[str, str]:
 
 
 def _to_onnx(model: Any, names: list[str], numbers: list[str], strings: list[str], wide: str) -> Any:
-    from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-    from sklearn.base import is_classifier
     from sklearn.compose import ColumnTransformer
 
     parts = boosters.parts_of(model)
@@ -151,16 +149,33 @@ def _to_onnx(model: Any, names: list[str], numbers: list[str], strings: list[str
         types = [(n, (StringTensorType if n in strings else FloatTensorType)([None, 1])) for n in names]
     else:
         types = [(wide, FloatTensorType([None, len(names)]))]
-    options = {id(model): {"zipmap": False}} if is_classifier(model) else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            proto = convert_sklearn(model, initial_types=types, options=options, target_opset=target)
+            proto = _convert_plain(model, types, target)
     except Exception as e:
         raise _not_converted(model, e) from e
+    # skl2onnx renames an input whose name it wants for something else; the order stays.
+    actual = dict(zip(names if separate else [wide], [i.name for i in proto.graph.input], strict=True))
     if separate and numbers:
-        onnxfile.gather_inputs(proto, numbers, wide)
+        onnxfile.gather_inputs(proto, [actual.pop(n) for n in numbers], wide)
+    onnxfile.rename(proto, {old: new for new, old in actual.items()})
     return proto
+
+
+def _convert_plain(model: Any, types: list[Any], target: dict[str, int]) -> Any:
+    """Converts so that scores come out as a tensor, not as a sequence of maps."""
+    from skl2onnx import convert_sklearn
+    from sklearn.base import is_classifier
+
+    if is_classifier(model):
+        try:
+            return convert_sklearn(
+                model, initial_types=types, options={id(model): {"zipmap": False}}, target_opset=target
+            )
+        except NameError:  # this kind of classifier knows no zipmap
+            pass
+    return convert_sklearn(model, initial_types=types, target_opset=target)
 
 
 def _not_converted(model: Any, e: Exception) -> FairleadError:
@@ -215,13 +230,13 @@ def _describe_outputs(out: Converted, model: Any, names: dict[str, str], classes
             raise FairleadError(f"the model has {len(own)} classes, {own}; classes={list(classes)} was given")
         label = names["predicted_label"]
         score = names["probability" if hasattr(model, "predict_proba") else "score"]
-        onnxfile.rename_outputs(out.model, {raw[0]: label, raw[1]: score})
+        onnxfile.rename(out.model, {raw[0]: label, raw[1]: score})
         out.outputs = [
             {"name": score, "role": "score", "classes": list(classes or own)},
             {"name": label, "role": "label"},
         ]
     elif len(raw) == 1:
-        onnxfile.rename_outputs(out.model, {raw[0]: names["prediction"]})
+        onnxfile.rename(out.model, {raw[0]: names["prediction"]})
         out.outputs = [{"name": names["prediction"], "role": "value"}]
 
 
@@ -277,7 +292,8 @@ def _compare(out: Converted, frame: pd.DataFrame, numbers: list[str], strings: l
     off = int((gap > _TOLERANCE * scale).sum())
     if off:
         warnings.warn(
-            f"the ONNX graph and the estimator differ on {off} of {len(rows)} reference rows (by up to {gap.max():.3g}); "
+            f"the ONNX graph and the estimator differ on {off} of {len(rows)} reference rows "
+            f"(by up to {gap.max():.3g}); "
             "float32 splits and missing values are the usual causes",
             FairleadWarning,
             stacklevel=4,

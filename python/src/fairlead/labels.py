@@ -32,9 +32,8 @@ def rows(predictions: Any, values: Any, times: Any) -> list[dict[str, Any]]:
             raise FairleadError(
                 "labels need values", hint="label(deployment, ids, values), or a Series of labels indexed by id"
             )
-        ids, given = predictions.index.to_series(), predictions.set_axis(predictions.index)
-        given.index = ids.index
-        when = None if times is None else align(ids.index, times, "times")
+        ids, given = pd.Series(predictions.index), predictions
+        when = None if times is None else align(predictions.index, times, "times")
     else:
         ids = predictions if isinstance(predictions, pd.Series) else pd.Series(list(predictions), dtype=object)
         given = align(ids.index, values, "values")

@@ -50,7 +50,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _is_numeric(value: Any) -> bool:
-    return value.type.HasField("tensor_type") and value.type.tensor_type.elem_type != 8  # STRING
+    return bool(value.type.HasField("tensor_type")) and value.type.tensor_type.elem_type != 8  # STRING
 
 
 def name_features(model: Any, features: Sequence[str]) -> list[dict[str, Any]]:
@@ -102,19 +102,23 @@ def name_score(model: Any, task: str | None, classes: Sequence[str] | None) -> l
     return []
 
 
-def rename_outputs(model: Any, names: Mapping[str, str]) -> None:
-    """Renames outputs of the graph in place, everywhere they are written and read. Values that hold a new name
-    already are renamed out of its way."""
+def rename(model: Any, names: Mapping[str, str]) -> None:
+    """Renames values of the graph in place, everywhere they are declared, written and read. A value that holds one
+    of the new names already is renamed out of its way."""
     graph = model.graph
-    used = {n for node in graph.node for n in (*node.input, *node.output)} | {i.name for i in graph.input}
+    declared = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    used = {n for node in graph.node for n in (*node.input, *node.output)} | {v.name for v in declared}
     moves = {old: new for old, new in names.items() if old != new}
     for new in list(moves.values()):
         if new in used and new not in moves:
-            moves[new] = new + "_inner"
+            other = new
+            while other in used or other in moves.values():
+                other += "_"
+            moves[new] = other
     for node in graph.node:
         node.input[:] = [moves.get(n, n) for n in node.input]
         node.output[:] = [moves.get(n, n) for n in node.output]
-    for value in (*graph.output, *graph.value_info):
+    for value in declared:
         value.name = moves.get(value.name, value.name)
 
 
@@ -139,8 +143,9 @@ def gather_inputs(model: Any, columns: Sequence[str], name: str) -> None:
     graph.node.extend([*nodes, *rest])
 
 
-def tidy_opsets(model: Any) -> None:
-    """Names each operator set once, at its highest version; converters sometimes repeat one."""
+def tidy(model: Any) -> None:
+    """Removes what makes equal models differ: converters name the graph at random, and repeat operator sets."""
+    model.graph.name = "model"
     highest: dict[str, int] = {}
     for entry in model.opset_import:
         highest[entry.domain] = max(highest.get(entry.domain, 0), entry.version)

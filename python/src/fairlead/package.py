@@ -118,11 +118,11 @@ def _required(name: str | None) -> str:
 
 def _unknown(model: Any) -> FairleadError:
     kinds = {f"{c.__module__}.{c.__qualname__}" for c in type(model).__mro__}
-    hint = "push an .onnx file, a bundle folder, an onnx ModelProto or a fitted scikit-learn, LightGBM or XGBoost estimator"
+    hint = "push an .onnx file, a bundle folder, a ModelProto, or a fitted scikit-learn, LightGBM or XGBoost estimator"
     if "torch.nn.modules.module.Module" in kinds:
-        hint = 'export it first: torch.onnx.export(model, example, "model.onnx", dynamic_axes={…: {0: "batch"}}); then push the file'
+        hint = 'export it with a dynamic first axis, torch.onnx.export(model, example, "model.onnx", …), and push that'
     elif "lightgbm.basic.Booster" in kinds or "xgboost.core.Booster" in kinds:
-        hint = "train with the scikit-learn interface (LGBMClassifier, XGBClassifier, …), or convert it with onnxmltools and push that"
+        hint = "train with the scikit-learn interface (LGBMClassifier, …), or convert with onnxmltools and push that"
     elif isinstance(model, type):
         hint = f"that is a class: push a fitted {model.__name__}()"
     return FairleadError(

@@ -177,10 +177,13 @@ def timestamps(given: pd.Series, what: str) -> list[str | None]:
             hint=f"say the unit: pd.to_datetime({what}, unit='s', utc=True)",
         )
     try:
-        parsed = pd.to_datetime(given, utc=True)
+        if pd.api.types.is_string_dtype(given.dtype):
+            parsed = pd.to_datetime(given, utc=True, format="ISO8601")
+        else:
+            parsed = pd.to_datetime(given, utc=True)
     except (ValueError, TypeError) as e:
         raise FairleadError(f"{what} must be datetimes: {e}") from e
-    return [None if t is pd.NaT else t.isoformat().replace("+00:00", "Z") for t in parsed]
+    return [None if pd.isna(t) else t.isoformat().replace("+00:00", "Z") for t in parsed]
 
 
 def metas(

@@ -40,13 +40,13 @@ _CODES = {
 
 def server_address(server: str | None) -> str:
     """The base URL: the argument, else FAIRLEAD_SERVER, else http://127.0.0.1:8080. A missing scheme means http."""
-    address = (server or os.environ.get("FAIRLEAD_SERVER") or DEFAULT_SERVER).strip().rstrip("/")
+    address = (server or os.environ.get("FAIRLEAD_SERVER") or DEFAULT_SERVER).strip()
     if "://" not in address:
         address = "http://" + address
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FairleadError(f"{server!r} is not a server address", hint=f"write it like {DEFAULT_SERVER!r}")
-    return address
+    return address.rstrip("/")
 
 
 def segment(name: str) -> str:

@@ -159,10 +159,10 @@ func TestRefusedModels(t *testing.T) {
 		want string
 	}{
 		"unknown operator": {mistyped, "TreeEnsembleClassifies"},
-		"empty":     {nil, "the model is empty"},
-		"text":      {[]byte("PK this is no model"), "protobuf parsing failed"},
-		"truncated": {good[:len(good)/2], "protobuf parsing failed"},
-		"sequence":  {sequence, `output "s" of the model is a sequence, and only tensors can be served`},
+		"empty":            {nil, "the model is empty"},
+		"text":             {[]byte("PK this is no model"), "protobuf parsing failed"},
+		"truncated":        {good[:len(good)/2], "protobuf parsing failed"},
+		"sequence":         {sequence, `output "s" of the model is a sequence, and only tensors can be served`},
 	} {
 		_, err := rt.Load(c.onnx)
 		if fairlead.CodeOf(err) != fairlead.CodeInvalid || !strings.Contains(err.Error(), c.want) {

@@ -1,6 +1,6 @@
-import { useContext, useMemo, useRef, type ReactNode, type PointerEvent } from "react";
+import { Fragment, useContext, useMemo, useRef, type ReactNode, type PointerEvent } from "react";
 import type { Annotation, Grain } from "../api/types";
-import { at, floorTo, grainMillis, ticks } from "../lib/time";
+import { at, floorTo, grainMillis, ticks, windowName } from "../lib/time";
 import { useWidth } from "../lib/hooks";
 import { HoverContext, useHover } from "./hover";
 
@@ -20,6 +20,10 @@ export interface Pointer {
   /** Start of the window under the pointer. */
   t: number;
 }
+
+/** windowAt is the start of the window at a place on the plot. */
+export const windowAt = (d: Domain, p: { x: number; width: number }): number =>
+  floorTo(d.from + (p.x / p.width) * (d.to - d.from), d.grain);
 
 interface Props {
   domain: Domain;
@@ -42,8 +46,7 @@ export function Timeline({ domain, annotations, titled, gutter, children, onPoin
   function locate(e: PointerEvent | React.MouseEvent): Pointer {
     const box = e.currentTarget.getBoundingClientRect();
     const x = e.clientX - box.left;
-    const t = floorTo(domain.from + (x / box.width) * (domain.to - domain.from), domain.grain);
-    return { x, y: e.clientY - box.top, width: box.width, t };
+    return { x, y: e.clientY - box.top, width: box.width, t: windowAt(domain, { x, width: box.width }) };
   }
 
   return (
@@ -93,11 +96,10 @@ const share = (x: number) => `${(x * 100).toFixed(3)}%`;
 
 function Bands({ domain, annotations }: { domain: Domain; annotations: Annotation[] }) {
   return bands(domain, annotations).map((b) => (
-    <div
-      key={b.id ?? b.title + b.start}
-      className={`band ${b.kind}`}
-      style={{ left: share(b.left), width: share(b.right - b.left) }}
-    />
+    <Fragment key={b.id ?? b.title + b.start}>
+      <div className={`band ${b.kind}`} style={{ left: share(b.left), width: share(b.right - b.left) }} />
+      <div className={`band-edge ${b.kind}`} style={{ left: share(b.left), width: share(b.right - b.left) }} />
+    </Fragment>
   ));
 }
 
@@ -148,7 +150,12 @@ function Crosshair({ domain }: { domain: Domain }) {
 
 function Axis({ domain, width }: { domain: Domain; width: number }) {
   const most = Math.max(2, Math.floor(width / 72));
-  const marks = useMemo(() => ticks(domain.from, domain.to, most), [domain.from, domain.to, most]);
+  const marks = useMemo(
+    () => ticks(domain.from, domain.to, most).filter((m) => (1 - along(domain, m.t)) * width > 40),
+    [domain, most, width],
+  );
+  const hover = useHover();
+  const pointed = hover !== null && hover >= domain.from && hover < domain.to ? hover : undefined;
   return (
     <>
       <div className="gutter axis-unit">UTC</div>
@@ -158,6 +165,11 @@ function Axis({ domain, width }: { domain: Domain; width: number }) {
             {m.label}
           </span>
         ))}
+        {pointed !== undefined && (
+          <span className={along(domain, pointed) > 0.6 ? "pointed before" : "pointed"} style={{ left: share(along(domain, pointed)) }}>
+            {windowName(pointed, domain.grain)}
+          </span>
+        )}
       </div>
     </>
   );

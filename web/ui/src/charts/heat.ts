@@ -41,36 +41,25 @@ export const scaleOf = (p: Palette): Scale => ({
 });
 
 interface API {
-  value(i: number): number;
   coord(p: [number, number]): [number, number];
 }
 
 interface Item {
+  start: number;
+  top: number;
   fill: string;
-  level: string;
+  few: boolean;
+  drifted: boolean;
   provisional: boolean;
 }
 
-/** heatOption draws the rows. A provisional cell is hatched and faint, one with too few rows a thin bar. */
+/**
+ * heatOption draws the rows. A provisional cell is hatched and faint, one with too few rows a thin bar. Cells of one
+ * shade are one path: a thousand elements of their own would cost more each second than all the rest of the page.
+ */
 export function heatOption(drift: Drift, rows: Row[], height: number, domain: Domain, p: Palette): EChartsCoreOption {
-  const scale = scaleOf(p);
   const size = grainMillis[drift.grain];
-  const data: number[][] = [];
-  const items: Item[] = [];
-  const starts = (drift.windows ?? []).map((w) => at(w) ?? NaN);
-  for (const row of rows) {
-    (row.column.cells ?? []).forEach((cell, i) => {
-      const start = starts[i];
-      if (start === undefined || start < domain.from || start >= domain.to) return;
-      const reading = read(cell, drift.rule.threshold);
-      const fill = shade(reading, scale);
-      if (!fill || !cell) return;
-      data.push([start, start + size, row.top]);
-      items.push({ fill, level: reading.level, provisional: cell.provisional });
-    });
-  }
-  const hatch = css(p.surface, 0.85);
-  const mark = css(p.surface, 0.95);
+  const items = itemsOf(drift, rows, domain, scaleOf(p));
   return {
     grid: { left: 0, right: 0, top: 0, bottom: 0 },
     xAxis: { type: "value", min: domain.from, max: domain.to, show: false },
@@ -79,42 +68,69 @@ export function heatOption(drift: Drift, rows: Row[], height: number, domain: Do
       type: "custom",
       silent: true,
       clip: true,
-      data,
-      encode: { x: [0, 1], y: 2 },
-      renderItem(params: { dataIndex: number }, api: API) {
-        const item = items[params.dataIndex];
-        if (!item) return undefined;
-        const [x0, y] = api.coord([api.value(0), api.value(2)]);
-        const [x1] = api.coord([api.value(1), api.value(2)]);
-        return cellShape(item, x0, x1, y, hatch, mark);
+      data: [[domain.from, 0]],
+      renderItem(_: unknown, api: API) {
+        const [zero] = api.coord([domain.from, 0]);
+        const [one] = api.coord([domain.from + size, 0]);
+        return { type: "group", children: shapes(items, (t) => api.coord([t, 0])[0], one - zero, p) };
       },
     },
   };
 }
 
-function cellShape(item: Item, x0: number, x1: number, y: number, hatch: string, mark: string) {
-  const gap = x1 - x0 > 4 ? 1 : 0;
-  const width = Math.max(1, x1 - x0 - gap);
-  const few = item.level === "few";
-  const top = y + (few ? rowHeight / 2 - 2 : 1);
-  const high = few ? 4 : rowHeight - 2;
-  const rect = {
-    type: "rect",
-    shape: { x: x0, y: top, width, height: high, r: width > 8 && !few ? 2.5 : 0 },
-    style: { fill: item.fill, opacity: item.provisional && !few ? 0.6 : 1 },
-  };
-  const children: object[] = [rect];
-  if (item.provisional && !few) {
-    for (let s = -high; s < width; s += 6) {
-      children.push({
-        type: "line",
-        shape: { x1: Math.max(x0, x0 + s), y1: top + high - Math.max(0, -s), x2: Math.min(x0 + width, x0 + s + high), y2: top + Math.max(0, s + high - width) },
-        style: { stroke: hatch, lineWidth: 1.4 },
-      });
-    }
-  } else if (item.level === "drifted" && width >= 7) {
-    // A mark, so that the verdict does not hang on colour alone.
-    children.push({ type: "circle", shape: { cx: x0 + width / 2, cy: top + high / 2, r: 2 }, style: { fill: mark } });
+function itemsOf(drift: Drift, rows: Row[], domain: Domain, scale: Scale): Item[] {
+  const items: Item[] = [];
+  const starts = (drift.windows ?? []).map((w) => at(w) ?? NaN);
+  for (const row of rows) {
+    (row.column.cells ?? []).forEach((cell, i) => {
+      const start = starts[i];
+      if (!cell || start === undefined || start < domain.from || start >= domain.to) return;
+      const { level, strength } = read(cell, drift.rule.threshold);
+      // Twenty shades are more than an eye tells apart, and few enough to be a path each.
+      const fill = shade({ level, strength: Math.round(strength * 20) / 20 }, scale);
+      if (fill) items.push({ start, top: row.top, fill, few: level === "few", drifted: level === "drifted", provisional: cell.provisional && level !== "few" });
+    });
   }
-  return children.length === 1 ? rect : { type: "group", children };
+  return items;
+}
+
+/** Paths collects rectangles and lines by their style. */
+class Paths {
+  private readonly paths = new Map<string, { data: string[]; style: object }>();
+  add(key: string, style: object, data: string): void {
+    const path = this.paths.get(key);
+    if (path) path.data.push(data);
+    else this.paths.set(key, { data: [data], style });
+  }
+  get children(): object[] {
+    return [...this.paths.values()].map(({ data, style }) => ({ type: "path", shape: { pathData: data.join("") }, style }));
+  }
+}
+
+const px = (x: number) => x.toFixed(2);
+const rect = (x: number, y: number, w: number, h: number) => `M${px(x)} ${px(y)}h${px(w)}v${px(h)}h${px(-w)}z`;
+const disc = (x: number, y: number, r: number) => `M${px(x - r)} ${px(y)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`;
+
+function shapes(items: Item[], x: (t: number) => number, step: number, p: Palette): object[] {
+  const under = new Paths();
+  const over = new Paths();
+  const width = Math.max(1, step - (step > 4 ? 1 : 0));
+  for (const item of items) {
+    const left = x(item.start);
+    const top = item.top + (item.few ? rowHeight / 2 - 2 : 1);
+    const high = item.few ? 4 : rowHeight - 2;
+    under.add(item.fill + item.provisional, { fill: item.fill, opacity: item.provisional ? 0.6 : 1 }, rect(left, top, width, high));
+    if (item.provisional) over.add("hatch", { fill: null, stroke: css(p.surface, 0.85), lineWidth: 1.4 }, hatch(left, top, width, high));
+    // A mark, so that the verdict does not hang on colour alone.
+    else if (item.drifted && width >= 7) over.add("mark", { fill: css(p.surface, 0.95) }, disc(left + width / 2, top + high / 2, 2));
+  }
+  return [...under.children, ...over.children];
+}
+
+/** hatch is the diagonals of a rectangle, six pixels apart, cut at its edges. */
+function hatch(x: number, y: number, w: number, h: number): string {
+  let d = "";
+  for (let s = 6 - h; s < w; s += 6)
+    d += `M${px(x + Math.max(0, s))} ${px(y + h - Math.max(0, -s))}L${px(x + Math.min(w, s + h))} ${px(y + Math.max(0, s + h - w))}`;
+  return d;
 }

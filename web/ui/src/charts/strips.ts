@@ -92,12 +92,12 @@ export function stripsOption(m: Metrics, strips: Strip[], ranges: Range[], domai
     strip.names.forEach((name, k) => {
       const color = k === 0 ? css(p.accent) : css(p.predicted);
       series.push({
-        ...line(i, lineData(points, name, size, color, css(p.surface), k === 0)),
-        showSymbol: true,
+        ...line(i, lineData(points, name, size)),
         lineStyle: { color, width: k === 0 ? 2 : 1.5, type: k === 0 ? "solid" : [2, 3], cap: "round" },
         z: 3 - k,
       });
     });
+    series.push(dots(points, strip.names[0] ?? "", i, size, p));
   });
   series.push(labelBars(points, strips.length, size, p));
   return {
@@ -123,56 +123,81 @@ const line = (i: number, data: unknown[]) => ({
   connectNulls: false,
 });
 
-function lineData(points: MetricsPoint[], name: string, size: number, color: string, surface: string, marked: boolean): unknown[] {
+function lineData(points: MetricsPoint[], name: string, size: number): unknown[] {
   const data: unknown[] = [];
-  const crowded = points.length > 64;
   let previous: number | undefined;
   for (const q of points) {
     const t = at(q.start);
     if (t === undefined) continue;
-    if (previous !== undefined && t - previous > size * 1.5) data.push({ value: [previous + size, null] });
+    if (previous !== undefined && t - previous > size * 1.5) data.push([previous + size, null]);
     previous = t;
-    const hollow = q.provisional;
-    data.push({
-      value: [t + size / 2, q.metrics?.[name] ?? null],
-      symbolSize: !marked ? 0 : hollow ? (crowded ? 4.5 : 6.5) : crowded ? 0 : 4,
-      itemStyle: { color: hollow ? surface : color, borderColor: color, borderWidth: hollow ? 1.5 : 0 },
-    });
+    data.push([t + size / 2, q.metrics?.[name] ?? null]);
   }
   return data;
 }
 
-interface API {
-  value(i: number): number;
-  coord(p: [number, number]): [number, number];
-}
+const circle = (x: number, y: number, r: number) =>
+  `M${(x - r).toFixed(2)} ${y.toFixed(2)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`;
 
-function labelBars(points: MetricsPoint[], i: number, size: number, p: Palette) {
-  const full = css(p.accent, 0.55);
-  const part = css(p.accent, 0.28);
-  const track = css(p.muted, 0.12);
+/** dots marks provisional points as hollow, and the others as full where there is room; two paths in all. */
+function dots(points: MetricsPoint[], name: string, i: number, size: number, p: Palette) {
+  const crowded = points.length > 64;
   return {
     type: "custom",
     xAxisIndex: i,
     yAxisIndex: i,
     silent: true,
-    data: points.map((q) => {
-      const t = at(q.start) ?? 0;
-      return [t, t + size, q.n > 0 ? q.labelled / q.n : 0, q.provisional ? 1 : 0];
-    }),
-    encode: { x: [0, 1], y: 2 },
+    z: 4,
+    data: [[0, 0]],
     renderItem(_: unknown, api: API) {
-      const [x0, y] = api.coord([api.value(0), api.value(2)]);
-      const [x1, base] = api.coord([api.value(1), 0]);
-      const [, top] = api.coord([api.value(0), 1]);
-      const width = Math.max(1, x1 - x0 - (x1 - x0 > 4 ? 1 : 0));
-      return {
-        type: "group",
-        children: [
-          { type: "rect", shape: { x: x0, y: top, width, height: base - top }, style: { fill: track } },
-          { type: "rect", shape: { x: x0, y, width, height: base - y }, style: { fill: api.value(3) ? part : full } },
-        ],
-      };
+      let full = "";
+      let hollow = "";
+      for (const q of points) {
+        const v = q.metrics?.[name];
+        const t = at(q.start);
+        if (typeof v !== "number" || t === undefined || (crowded && !q.provisional)) continue;
+        const [x, y] = api.coord([t + size / 2, v]);
+        if (q.provisional) hollow += circle(x, y, crowded ? 2.25 : 3.25);
+        else full += circle(x, y, 2);
+      }
+      const children: object[] = [];
+      if (full) children.push({ type: "path", shape: { pathData: full }, style: { fill: css(p.accent) } });
+      if (hollow) children.push({ type: "path", shape: { pathData: hollow }, style: { fill: css(p.surface), stroke: css(p.accent), lineWidth: 1.5 } });
+      return { type: "group", children };
+    },
+  };
+}
+
+interface API {
+  coord(p: [number, number]): [number, number];
+}
+
+const box = (x: number, y: number, w: number, h: number) => `M${x.toFixed(2)} ${y.toFixed(2)}h${w.toFixed(2)}v${h.toFixed(2)}h${(-w).toFixed(2)}z`;
+
+function labelBars(points: MetricsPoint[], i: number, size: number, p: Palette) {
+  return {
+    type: "custom",
+    xAxisIndex: i,
+    yAxisIndex: i,
+    silent: true,
+    data: [[0, 0]],
+    renderItem(_: unknown, api: API) {
+      let track = "";
+      let settled = "";
+      let open = "";
+      for (const q of points) {
+        const t = at(q.start);
+        if (t === undefined) continue;
+        const [x0, y] = api.coord([t, q.n > 0 ? q.labelled / q.n : 0]);
+        const [x1, base] = api.coord([t + size, 0]);
+        const [, top] = api.coord([t, 1]);
+        const width = Math.max(1, x1 - x0 - (x1 - x0 > 4 ? 1 : 0));
+        track += box(x0, top, width, base - top);
+        if (q.provisional) open += box(x0, y, width, base - y);
+        else settled += box(x0, y, width, base - y);
+      }
+      const path = (d: string, fill: string) => ({ type: "path", shape: { pathData: d }, style: { fill } });
+      return { type: "group", children: [path(track, css(p.muted, 0.12)), path(settled, css(p.accent, 0.55)), path(open, css(p.accent, 0.3))].filter((c) => c.shape.pathData) };
     },
   };
 }

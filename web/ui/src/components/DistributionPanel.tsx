@@ -63,7 +63,7 @@ export function DistributionPanel({ deployment, column, start, grain, drift, pla
           <button type="button" className="icon-button" onClick={onClose} aria-label="Close">✕</button>
         </div>
       </header>
-      {planted && <p className="planted-note">planted: {planted}</p>}
+      {planted && <p className="planted-note">inside a planted incident: {planted}</p>}
       {error && !data && <Refusal error={error} />}
       {!data && !error && <Skeleton height={320} />}
       {data && <Body d={data} threshold={drift?.rule.threshold ?? 0} />}
@@ -108,10 +108,11 @@ function Bars({ bins }: { bins: Bin[] }) {
   const width = (share: number) => `${(share / top) * 100}%`;
   return (
     <table className="bars" data-testid="bars">
+      <caption><i className="key-current" />this window<i className="key-reference" />reference</caption>
       <thead>
         <tr>
           <th scope="col"><span className="sr">Values</span></th>
-          <th scope="col" className="bars-key"><i className="key-current" />this window<i className="key-reference" />reference</th>
+          <th scope="col"><span className="sr">Shares as bars</span></th>
           <th scope="col">now</th>
           <th scope="col">ref.</th>
         </tr>

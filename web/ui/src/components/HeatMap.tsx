@@ -1,8 +1,8 @@
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import type { Annotation, Cell, Drift, DriftColumn } from "../api/types";
 import EChart from "../charts/EChart";
 import { heatOption, layout, rowHeight, type Row } from "../charts/heat";
-import { along, Timeline, type Domain, type Pointer } from "../charts/Timeline";
+import { along, Timeline, windowAt, type Domain, type Pointer } from "../charts/Timeline";
 import { measure, percent, plural } from "../lib/format";
 import { usePalette } from "../lib/theme";
 import { at, grainMillis, windowName } from "../lib/time";
@@ -27,7 +27,7 @@ interface Hit {
 /** HeatMap shows columns by time. The canvas shows the shades; the row headers carry verdicts for tests and readers. */
 export default function HeatMap({ drift, domain, annotations, selected, onSelect }: Props) {
   const palette = usePalette();
-  const [hit, setHit] = useState<Hit | null>(null);
+  const [pointer, setPointer] = useState<Pointer | null>(null);
   const { rows, height } = useMemo(() => layout(drift.columns ?? []), [drift.columns]);
   const option = useMemo(() => heatOption(drift, rows, height, domain, palette), [drift, rows, height, domain, palette]);
   const index = useMemo(() => new Map((drift.windows ?? []).map((w, i) => [at(w) ?? NaN, i])), [drift.windows]);
@@ -39,8 +39,8 @@ export default function HeatMap({ drift, domain, annotations, selected, onSelect
     return row && cell ? { column: row.column, cell, start: p.t, pointer: p } : null;
   }
 
-  // The picture moves under a pointer that rests: a tip about a cell that is no longer there would lie.
-  useEffect(() => setHit(null), [domain.from, domain.to]);
+  // The picture moves under a pointer that rests, so the window under it is worked out anew each time.
+  const hit = pointer && find({ ...pointer, t: windowAt(domain, pointer) });
 
   return (
     <Timeline
@@ -50,7 +50,7 @@ export default function HeatMap({ drift, domain, annotations, selected, onSelect
       gutter={rows.map((r) => (
         <RowHeader key={r.column.name} row={r} drift={drift} selected={selected?.column === r.column.name} onSelect={onSelect} />
       ))}
-      onPoint={(p) => setHit(p && find(p))}
+      onPoint={setPointer}
       onPick={(p) => {
         const h = find(p);
         if (h) onSelect(h.column.name, h.start);

@@ -6,7 +6,7 @@ import { labelStrip, rangeOf, stripHeight, stripsOf, stripsOption, type Range, t
 import { Timeline, type Domain } from "../charts/Timeline";
 import { count, measure, percent } from "../lib/format";
 import { usePalette } from "../lib/theme";
-import { at, windowName } from "../lib/time";
+import { at } from "../lib/time";
 
 interface Props {
   metrics: Metrics;
@@ -43,7 +43,7 @@ export default function MetricStrips({ metrics, domain, annotations }: Props) {
 function Bounds({ strip, range, top }: { strip: Strip; range: Range; top: number }) {
   const write = strip.share ? percent : measure;
   return (
-    <div className="bounds" style={{ top, height: stripHeight }} aria-hidden="true">
+    <div className={top === 0 ? "bounds first" : "bounds"} style={{ top, height: stripHeight }} aria-hidden="true">
       <span>{write(range.high)}</span>
       <span>{write(range.low)}</span>
     </div>
@@ -56,7 +56,6 @@ function Gutter({ strips, points, metrics }: { strips: Strip[]; points: MetricsP
   const pointed = hover === null ? undefined : points.find((p) => at(p.start) === hover);
   const known = (p: MetricsPoint) => p.labelled > 0 && strips.some((s) => typeof p.metrics?.[s.names[0] ?? ""] === "number");
   const point = pointed ?? points.findLast((p) => known(p) && !p.provisional) ?? points.findLast(known) ?? points.at(-1);
-  const start = at(point?.start);
   return (
     <>
       {strips.map((s) => {
@@ -80,7 +79,6 @@ function Gutter({ strips, points, metrics }: { strips: Strip[]; points: MetricsP
           <span className="strip-of"> of {count(point?.n)}</span>
         </div>
       </div>
-      {start !== undefined && <div className="sr" role="status">{windowName(start, metrics.grain)}</div>}
     </>
   );
 }

@@ -4,7 +4,7 @@ export const none = "–";
 const thin = "\u202f";
 
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat("en-US", { notation: "compact", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 type Maybe = number | null | undefined;
 const missing = (x: Maybe): x is null | undefined => x === null || x === undefined || !Number.isFinite(x);
@@ -12,7 +12,7 @@ const missing = (x: Maybe): x is null | undefined => x === null || x === undefin
 /** count writes whole numbers: 3,000,000. */
 export const count = (x: Maybe): string => (missing(x) ? none : grouped.format(x));
 
-/** compact writes large numbers in few characters: 3M. Below 10,000 nothing is lost. */
+/** compact writes large numbers in few characters, always one decimal: 3.0M. Below 10,000 nothing is lost. */
 export const compact = (x: Maybe): string =>
   missing(x) ? none : Math.abs(x) < 10_000 ? grouped.format(x) : short.format(x);
 
@@ -55,7 +55,8 @@ export function percent(share: Maybe): string {
 /** measure writes a distance or a score with three decimals, tiny ones as such. */
 export function measure(x: Maybe): string {
   if (missing(x)) return none;
-  if (x !== 0 && Math.abs(x) < 0.0005) return x < 0 ? "−0.000" : "<0.001";
+  if (x < 0 && x > -0.0005) return "0.000"; // no minus before nothing
+  if (x > 0 && x < 0.0005) return "<0.001";
   return (Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(3)).replace("-", "−");
 }
 

@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fairlead-ml/fairlead/api"
+)
+
+const bundle = "../examples/flights/bundle"
+
+// TestKilledServerLosesNoAcknowledgedLabel kills the server at random moments under load. Every label that was
+// acknowledged is there afterwards, no row is there twice, and the rows that are missing are no more than were answered
+// within the loss window of a kill.
+func TestKilledServerLosesNoAcknowledgedLabel(t *testing.T) {
+	rounds := 6
+	if testing.Short() {
+		rounds = 2
+	}
+	data, address := t.TempDir(), freePort(t)
+	p := start(t, data, address, "serve")
+	if out, err := p.run("push", bundle); err != nil {
+		t.Fatalf("push: %v\n%s", err, out)
+	}
+	rng := rand.New(rand.NewPCG(20010308, 1))
+	l := &load{base: p.base, acked: map[string]bool{}}
+	for range rounds {
+		ctx, stop := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		for worker := range 3 {
+			done.Go(func() { l.work(ctx, t, p, worker) })
+		}
+		time.Sleep(700*time.Millisecond + time.Duration(rng.IntN(2000))*time.Millisecond)
+		p.kill()
+		stop()
+		done.Wait()
+		p = start(t, data, address, "serve")
+	}
+	s := p.settled()
+	answered := int(l.answered.Load())
+	rows := p.number(`SELECT count(*) FROM rows."flights"`)
+	distinct := p.number(`SELECT count(DISTINCT prediction_id) FROM rows."flights"`)
+	t.Logf("%d rounds: %d rows answered, %d stored, %d labels acknowledged, %d stored", rounds, answered, rows, len(l.acked), s.Labels)
+	if rows != distinct {
+		t.Errorf("%d rows are stored twice", rows-distinct)
+	}
+	if rows > int(l.sent.Load()) {
+		t.Errorf("%d rows are stored, only %d were sent", rows, l.sent.Load())
+	}
+	if lost := answered - rows; lost > int(l.maxSecond())*rounds*2 {
+		t.Errorf("%d rows lost in %d kills: more than two seconds' worth each", lost, rounds)
+	}
+	if len(l.acked) == 0 {
+		t.Fatal("no label was acknowledged: the test shows nothing")
+	}
+	missing := l.missing(t, p)
+	if len(missing) > 0 {
+		t.Errorf("%d acknowledged labels are gone, for example %s", len(missing), missing[0])
+	}
+	if twice := p.number(`SELECT count(*) - count(DISTINCT prediction_id) FROM outcomes`); twice != 0 {
+		t.Errorf("%d predictions are joined twice", twice)
+	}
+	p.stop()
+}
+
+// load predicts and labels until its context ends, and remembers what was acknowledged.
+type load struct {
+	base     string
+	next     atomic.Int64
+	sent     atomic.Int64 // rows in requests, answered or not
+	answered atomic.Int64
+	mu       sync.Mutex
+	acked    map[string]bool
+	seconds  map[int64]int64
+}
+
+func (l *load) work(ctx context.Context, t *testing.T, p *process, worker int) {
+	for ctx.Err() == nil {
+		first := l.next.Add(20) - 20
+		var body strings.Builder
+		body.WriteString(`{"instances":[`)
+		var rows strings.Builder
+		for i := range 20 {
+			if i > 0 {
+				body.WriteByte(',')
+				rows.WriteByte(',')
+			}
+			fmt.Fprintf(&body, `{"hour":17,"weekday":4,"distance":%d,"departures":60,"origin":"ATL","destination":"ORD"}`, 200+i)
+			fmt.Fprintf(&rows, `{"id":"w%d-%d","time":"2001-03-08T17:%02d:00Z"}`, worker, first+int64(i), i)
+		}
+		fmt.Fprintf(&body, `],"rows":[%s]}`, rows.String())
+		l.sent.Add(20)
+		raw, err := p.client.Predict(ctx, "flights", []byte(body.String()))
+		if err != nil {
+			continue // the server is being killed; this request counts for nothing
+		}
+		var answer struct {
+			IDs []string `json:"ids"`
+		}
+		if err := json.Unmarshal(raw, &answer); err != nil || len(answer.IDs) != 20 {
+			t.Errorf("answer %s: %v", raw, err)
+			return
+		}
+		l.count()
+		labels := make([]api.Label, len(answer.IDs))
+		for i, id := range answer.IDs {
+			labels[i] = api.Label{PredictionID: id, Value: i%4 == 0}
+		}
+		if _, err := p.client.Label(ctx, "flights", labels); err != nil {
+			continue
+		}
+		l.mu.Lock()
+		for _, id := range answer.IDs {
+			l.acked[id] = true
+		}
+		l.mu.Unlock()
+	}
+}
+
+func (l *load) count() {
+	l.answered.Add(20)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seconds == nil {
+		l.seconds = map[int64]int64{}
+	}
+	l.seconds[time.Now().Unix()] += 20
+}
+
+// maxSecond is the largest number of rows answered in one second.
+func (l *load) maxSecond() int64 {
+	var most int64
+	for _, n := range l.seconds {
+		most = max(most, n)
+	}
+	return most
+}
+
+// missing lists acknowledged labels that the store does not have.
+func (l *load) missing(t *testing.T, p *process) []string {
+	answer, err := p.client.SQL(t.Context(), `SELECT DISTINCT prediction_id FROM labels`, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := make(map[string]bool, len(answer.Rows))
+	for _, r := range answer.Rows {
+		have[r[0].(string)] = true
+	}
+	var gone []string
+	for id := range l.acked {
+		if !have[id] {
+			gone = append(gone, id)
+		}
+	}
+	return gone
+}

@@ -1,0 +1,173 @@
+package evalstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/eventlog"
+)
+
+// seqBits is how many bits of a row's seq count the rows inside its message.
+const seqBits = 20
+
+// Position is the number of the last message of a stream that is in the store, 0 before the first.
+func (s *Store) Position(ctx context.Context, stream string) (uint64, error) {
+	return position(ctx, s.db, stream)
+}
+
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func position(ctx context.Context, q queryer, stream string) (uint64, error) {
+	var seq uint64
+	err := q.QueryRowContext(ctx, `SELECT seq FROM positions WHERE stream = ?`, stream).Scan(&seq)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("read position of %s: %w", stream, err)
+	}
+	return seq, nil
+}
+
+// Ingest takes messages of one stream, in their order, together with the position behind them, in one transaction.
+// Messages at or below the position are skipped, so that giving messages again does nothing. A message that cannot
+// be decoded is listed in the table rejected and passed over. Streams other than predictions, labels and profiles
+// only move the position.
+func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Message) error {
+	err := s.write(ctx, func(tx *tx) error {
+		at, err := position(ctx, s.conn, stream)
+		if err != nil {
+			return err
+		}
+		for len(msgs) > 0 && msgs[0].Seq <= at {
+			msgs = msgs[1:]
+		}
+		if len(msgs) == 0 {
+			return nil
+		}
+		if gap := msgs[0].Seq - at - 1; gap > 0 {
+			s.opt.Log.Warn("messages were trimmed from the event log before they were ingested",
+				"stream", stream, "from", at+1, "count", gap)
+		}
+		if err := tx.clearBatch(); err != nil {
+			return err
+		}
+		switch eventlog.Stream(stream) {
+		case eventlog.Predictions:
+			err = tx.ingestRows(msgs)
+		case eventlog.Labels:
+			err = tx.ingestLabels(msgs)
+		case eventlog.Profiles:
+			err = tx.ingestProfiles(msgs)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec(`INSERT OR REPLACE INTO positions VALUES (?, ?)`, stream, msgs[len(msgs)-1].Seq)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ingest %s: %w", stream, err)
+	}
+	return nil
+}
+
+func (t *tx) clearBatch() error {
+	for _, table := range []string{"batch_labels", "batch_rows", "matched", "existing", "batch_hours"} {
+		if _, err := t.exec(`TRUNCATE temp.` + table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reject remembers a message that says nothing the store understands.
+func (t *tx) reject(m eventlog.Message, cause error) error {
+	t.s.opt.Log.Error("a message of the event log was rejected", "stream", m.Stream, "seq", m.Seq, "err", cause)
+	_, err := t.exec(`INSERT INTO rejected VALUES (?, ?, ?)`, string(m.Stream), m.Seq, text(cause.Error()))
+	return err
+}
+
+func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
+	type message struct {
+		seq    int64
+		deltas []eventlog.ProfileDelta
+	}
+	var decoded []message
+	for _, m := range msgs {
+		deltas, err := eventlog.DecodeProfiles(m.Data)
+		for _, d := range deltas {
+			err = errors.Join(err, checkTime(d.Minute))
+		}
+		if err != nil {
+			if err := t.reject(m, err); err != nil {
+				return err
+			}
+			continue
+		}
+		decoded = append(decoded, message{int64(m.Seq << seqBits), deltas})
+	}
+	return t.append("", "main", "profiles", func(a *duckdb.Appender) error {
+		for _, m := range decoded {
+			for i, d := range m.deltas {
+				err := a.AppendRow(text(string(d.Deployment)), int32(d.Version), text(string(d.Role)),
+					d.Minute.Truncate(time.Minute), d.Counts, m.seq+int64(i))
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// applyMatched moves temp.matched (new outcomes) into outcomes, where temp.existing lists those that are there
+// already, and counts them in their hours.
+func (t *tx) applyMatched() error {
+	for _, stmt := range []string{
+		// An outcome that has a later label stays as it is.
+		`DELETE FROM temp.matched USING temp.existing e WHERE matched.seq = e.seq
+			AND (e.label_received, e.label_seq) > (matched.label_received, matched.label_seq)`,
+		`DELETE FROM outcomes USING temp.matched m, temp.existing e WHERE m.seq = e.seq AND outcomes.seq = e.seq`,
+		`INSERT INTO outcomes SELECT * FROM temp.matched`,
+		`INSERT INTO temp.batch_hours
+			SELECT m.deployment, m.version, m.role, date_trunc('hour', m.event_time), 0, count(*) - count(e.seq), NULL, NULL
+			FROM temp.matched m LEFT JOIN temp.existing e USING (seq) GROUP BY ALL`,
+	} {
+		if _, err := t.exec(stmt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countHours adds temp.batch_hours to the hours and marks them as changed.
+func (t *tx) countHours() error {
+	t.s.seq++
+	_, err := t.exec(`
+		INSERT INTO hours
+			SELECT deployment, version, role, hour, sum(rows), sum(labelled), min(first_time), max(last_time), ?, 0
+			FROM temp.batch_hours GROUP BY ALL
+		ON CONFLICT (deployment, version, role, hour) DO UPDATE SET
+			rows = rows + excluded.rows, labelled = labelled + excluded.labelled, seq = excluded.seq,
+			first_time = least(first_time, excluded.first_time), last_time = greatest(last_time, excluded.last_time)`,
+		t.s.seq)
+	return err
+}
+
+// text makes s fit for a column of text, which must be valid UTF-8.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// checkTime refuses what neither RFC 3339 nor a person would write.
+func checkTime(t time.Time) error {
+	if y := t.Year(); y < 1 || y > 9999 {
+		return fairlead.Invalid("the time %s is outside of the years 1 to 9999", t)
+	}
+	return nil
+}

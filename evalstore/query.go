@@ -1,0 +1,187 @@
+package evalstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strings"
+	"time"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// Answer is the table that a Query gave.
+type Answer struct {
+	Columns []string
+	Types   []string // DuckDB's names
+	// Rows hold nil, bool, numbers, string, time.Time in UTC, []byte, []any and map[string]any, which all have a JSON
+	// form: NaN is nil, infinities are "Infinity" and "-Infinity".
+	Rows      [][]any
+	Truncated bool // there were more rows than the limit
+	Elapsed   time.Duration
+}
+
+// MaxQuery is the longest text in bytes that Query takes.
+const MaxQuery = 32 << 10
+
+// Query answers one SELECT (or DESCRIBE, SUMMARIZE, SHOW) of a person, with at most limit rows. It can neither change
+// anything nor reach a file or the network, and it is ended after Options.QueryTimeout. Errors that the text of the
+// query causes are CodeInvalid with DuckDB's message; a query that takes too long is CodeDeadline, one that needs too
+// much memory CodeExhausted. Two queries run at once, others wait for their turn.
+func (s *Store) Query(ctx context.Context, query string, limit int) (*Answer, error) {
+	start := time.Now()
+	limit = max(limit, 0)
+	if len(query) > MaxQuery {
+		return nil, fairlead.Errorf(fairlead.CodeTooLarge, "a query of %d bytes is too long", len(query)).
+			Hintf("at most %d bytes", MaxQuery)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opt.QueryTimeout)
+	defer cancel()
+	select {
+	case s.queries <- struct{}{}:
+		defer func() { <-s.queries }()
+	case <-ctx.Done():
+		return nil, s.queryError(ctx, ctx.Err())
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, s.queryError(ctx, err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `BEGIN TRANSACTION READ ONLY`); err != nil {
+		return nil, s.queryError(ctx, err)
+	}
+	// A read-only transaction that cannot be rolled back is gone already.
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
+	if err := screen(ctx, conn, query); err != nil {
+		return nil, s.queryError(ctx, err)
+	}
+	answer, err := read(ctx, conn, query, limit)
+	if err != nil {
+		return nil, s.queryError(ctx, err)
+	}
+	answer.Elapsed = time.Since(start)
+	return answer, nil
+}
+
+func read(ctx context.Context, conn *sql.Conn, query string, limit int) (*Answer, error) {
+	// The driver takes the whole result into memory, so the limit has to be part of the query. The text is one
+	// complete SELECT: screen has parsed it. The line break ends a comment.
+	inner := strings.TrimRight(query, "; \t\r\n")
+	rows, err := conn.QueryContext(ctx, fmt.Sprintf("SELECT * FROM (%s\n) LIMIT %d", inner, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Rows: [][]any{}}
+	for _, t := range types {
+		a.Columns = append(a.Columns, t.Name())
+		a.Types = append(a.Types, t.DatabaseTypeName())
+	}
+	for rows.Next() {
+		if len(a.Rows) == limit {
+			a.Truncated = true
+			break
+		}
+		values, ptrs := make([]any, len(types)), make([]any, len(types))
+		for i := range values {
+			ptrs[i] = &values[i]
+		}
+		if err := rows.Scan(ptrs...); err != nil {
+			return nil, fairlead.Invalid("the answer has a value that cannot be shown").
+				Hintf("cast the column to VARCHAR").Cause(err)
+		}
+		for i := range values {
+			values[i] = plain(values[i])
+		}
+		a.Rows = append(a.Rows, values)
+	}
+	return a, rows.Err()
+}
+
+// plain turns the driver's value into one with a JSON form.
+func plain(v any) any {
+	switch v := v.(type) {
+	case float32:
+		return plainFloat(float64(v), v)
+	case float64:
+		return plainFloat(v, v)
+	case time.Time:
+		return v.UTC()
+	case duckdb.Decimal:
+		return v.Float64()
+	case *big.Int, duckdb.Interval, duckdb.UUID:
+		return fmt.Sprint(v)
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+		return v
+	case map[string]any:
+		for k := range v {
+			v[k] = plain(v[k])
+		}
+		return v
+	case duckdb.OrderedMap:
+		m := make(map[string]any, v.Len())
+		for i, k := range v.Keys() {
+			m[fmt.Sprint(k)] = plain(v.Values()[i])
+		}
+		return m
+	case duckdb.Map:
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			m[fmt.Sprint(k)] = plain(e)
+		}
+		return m
+	case nil, bool, string, []byte, int8, int16, int32, int64, uint8, uint16, uint32, uint64:
+		return v
+	}
+	return fmt.Sprint(v)
+}
+
+func plainFloat(f float64, v any) any {
+	switch {
+	case math.IsNaN(f):
+		return nil
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	return v
+}
+
+// queryError gives a person DuckDB's message without what only an operator can use.
+func (s *Store) queryError(ctx context.Context, err error) error {
+	var own *fairlead.Error
+	var d *duckdb.Error
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fairlead.Errorf(fairlead.CodeDeadline, "the query did not finish in %s", s.opt.QueryTimeout).
+			Hintf("narrow it, for example by event_time").Cause(err)
+	case ctx.Err() != nil:
+		return fairlead.Errorf(fairlead.CodeCanceled, "the query was canceled").Cause(err)
+	case errors.As(err, &own):
+		return err
+	case !errors.As(err, &d):
+		return fmt.Errorf("query: %w", err)
+	case d.Type == duckdb.ErrorTypeOutOfMemory:
+		return fairlead.Errorf(fairlead.CodeExhausted, "the query needs more memory than the store may use (%d MB)",
+			s.opt.MemoryMB).Hintf("narrow it, or aggregate in steps").Cause(err)
+	case d.Type == duckdb.ErrorTypeInternal || d.Type == duckdb.ErrorTypeFatal || d.Type == duckdb.ErrorTypeIO:
+		return fmt.Errorf("query: %w", err)
+	}
+	return fairlead.Invalid("%s", strings.TrimSpace(d.Msg)).
+		Hintf("the tables are predictions, labels, outcomes, findings, metrics and rows.\"<deployment>\"; DESCRIBE shows their columns").
+		Cause(err)
+}

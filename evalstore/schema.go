@@ -1,0 +1,124 @@
+package evalstore
+
+import (
+	"strings"
+)
+
+// schema makes what is not there yet. Times are TIMESTAMP in UTC. The tables and views of schema main are for people
+// too; those of schema rows have one table per deployment, made when its first row comes.
+//
+// seq of a row or label is its place in the event log: the number of its message times 2^20 plus its index there.
+var schema = []string{
+	`CREATE SCHEMA IF NOT EXISTS rows`,
+	`CREATE TABLE IF NOT EXISTS positions (stream VARCHAR PRIMARY KEY, seq UBIGINT NOT NULL)`,
+	`CREATE TABLE IF NOT EXISTS rejected (stream VARCHAR, seq UBIGINT, reason VARCHAR)`,
+	`CREATE TABLE IF NOT EXISTS fields (
+		deployment VARCHAR, position INTEGER, column_name VARCHAR, field VARCHAR, output BOOLEAN, type VARCHAR)`,
+	`CREATE TABLE IF NOT EXISTS labels (
+		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
+	`CREATE TABLE IF NOT EXISTS outcomes (` + outcomeColumns + `)`,
+	`CREATE TABLE IF NOT EXISTS hours (
+		deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP,
+		rows UBIGINT NOT NULL, labelled UBIGINT NOT NULL, first_time TIMESTAMP, last_time TIMESTAMP,
+		seq UBIGINT NOT NULL, done UBIGINT NOT NULL,
+		PRIMARY KEY (deployment, version, role, hour))`,
+	`CREATE TABLE IF NOT EXISTS profiles (
+		deployment VARCHAR, version INTEGER, role VARCHAR, minute TIMESTAMP, counts BLOB, seq BIGINT)`,
+	`CREATE TABLE IF NOT EXISTS findings (
+		deployment VARCHAR, version INTEGER, role VARCHAR, grain VARCHAR, start TIMESTAMP,
+		"column" VARCHAR, output BOOLEAN, kind VARCHAR, n UBIGINT, m UBIGINT, reference VARCHAR,
+		psi DOUBLE, psi_debiased DOUBLE, psi_floor DOUBLE, ks DOUBLE, ks_floor DOUBLE, d1 DOUBLE, d1_floor DOUBLE,
+		js DOUBLE, js_floor DOUBLE, missing DOUBLE, unseen DOUBLE, verdict VARCHAR, provisional BOOLEAN,
+		PRIMARY KEY (deployment, version, role, grain, start, output, "column"))`,
+	`CREATE TABLE IF NOT EXISTS metric_windows (
+		deployment VARCHAR, version INTEGER, role VARCHAR, grain VARCHAR, start TIMESTAMP,
+		n UBIGINT, labelled UBIGINT, "values" MAP(VARCHAR, DOUBLE), provisional BOOLEAN,
+		PRIMARY KEY (deployment, version, role, grain, start))`,
+	`CREATE OR REPLACE VIEW metrics AS
+		SELECT deployment, version, role, grain, start, n, labelled, provisional, e.key AS name, e.value AS value
+		FROM (SELECT *, unnest(map_entries("values")) AS e FROM metric_windows)`,
+	`CREATE TEMP TABLE batch_labels (
+		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
+	`CREATE TEMP TABLE batch_rows (
+		deployment VARCHAR, version INTEGER, role VARCHAR, seq BIGINT, prediction_id VARCHAR, event_time TIMESTAMP,
+		score DOUBLE, predicted VARCHAR)`,
+	`CREATE TEMP TABLE matched (` + outcomeColumns + `)`,
+	`CREATE TEMP TABLE existing (seq BIGINT, label_received TIMESTAMP, label_seq BIGINT)`,
+	`CREATE TEMP TABLE batch_hours (
+		deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, rows UBIGINT, labelled UBIGINT,
+		first_time TIMESTAMP, last_time TIMESTAMP)`,
+	`CREATE TEMP TABLE batch_windows (deployment VARCHAR, version INTEGER, role VARCHAR, grain VARCHAR, start TIMESTAMP)`,
+	`CREATE TEMP TABLE batch_done (deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, seq UBIGINT)`,
+}
+
+// outcomeColumns are a labelled prediction: the row's columns, then those of its latest label.
+const outcomeColumns = `
+	deployment VARCHAR, version INTEGER, role VARCHAR, seq BIGINT, prediction_id VARCHAR, event_time TIMESTAMP,
+	score DOUBLE, predicted VARCHAR, label VARCHAR, label_time TIMESTAMP, label_received TIMESTAMP, label_seq BIGINT`
+
+// systemColumns lead every table of schema rows, in this order.
+var systemColumns = []struct{ name, kind string }{
+	{"seq", "BIGINT"}, {"prediction_id", "VARCHAR"}, {"request_id", "VARCHAR"}, {"event_time", "TIMESTAMP"},
+	{"received", "TIMESTAMP"}, {"version", "INTEGER"}, {"role", "VARCHAR"}, {"variant", "VARCHAR"}, {"key", "VARCHAR"},
+	{"tags", "MAP(VARCHAR, VARCHAR)"}, {"latency_us", "BIGINT"}, {"cached", "BOOLEAN"},
+	{"score", "DOUBLE"}, {"predicted", "VARCHAR"},
+}
+
+func systemNames(prefix string) string {
+	names := make([]string, len(systemColumns))
+	for i, c := range systemColumns {
+		names[i] = prefix + c.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// makePredictionsView writes the view over the rows of all deployments anew.
+func (t *tx) makePredictionsView() error {
+	names, err := t.rowTables()
+	if err != nil {
+		return err
+	}
+	parts := []string{`SELECT NULL::VARCHAR AS deployment, ` + nullSystemColumns() + ` WHERE false`}
+	for _, n := range names {
+		parts = append(parts, `SELECT `+literal(n)+`, `+systemNames("")+` FROM rows.`+quote(n))
+	}
+	_, err = t.exec(`CREATE OR REPLACE VIEW predictions AS ` + strings.Join(parts, " UNION ALL "))
+	return err
+}
+
+func nullSystemColumns() string {
+	parts := make([]string, len(systemColumns))
+	for i, c := range systemColumns {
+		parts[i] = "NULL::" + c.kind + " AS " + c.name
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (t *tx) rowTables() ([]string, error) {
+	rows, err := t.s.conn.QueryContext(t.ctx,
+		`SELECT table_name FROM duckdb_tables() WHERE schema_name = 'rows' ORDER BY table_name`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var n string
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		names = append(names, n)
+	}
+	return names, rows.Err()
+}
+
+// quote makes an SQL identifier of any name.
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// literal makes an SQL string.
+func literal(s string) string { return `'` + strings.ReplaceAll(s, `'`, `''`) + `'` }
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return s
+}

@@ -1,0 +1,193 @@
+package codec
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// Meta is what a client may say about a whole request, in headers or in the "parameters" of the body.
+type Meta struct {
+	Time     time.Time         // event time of all rows
+	Key      string            // entity key of all rows
+	Tags     map[string]string // of all rows
+	Deadline time.Duration     // from arrival; 0: none
+}
+
+// ParseTime reads an event time. where is the header or parameter that it came in, for the error.
+func ParseTime(where, s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, fairlead.Invalid("%s is %s; expected a time with its zone", where, quote(s)).
+			Hintf("RFC 3339, for example 2001-03-01T06:55:00Z")
+	}
+	return t.UTC(), nil
+}
+
+// ParseTags reads k=v,k2=v2.
+func ParseTags(where, s string) (map[string]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	tags := map[string]string{}
+	for pair := range strings.SplitSeq(s, ",") {
+		k, v, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok || k == "" {
+			return nil, fairlead.Invalid("%s is %s; expected tags as k=v,k2=v2", where, quote(s))
+		}
+		tags[k] = v
+	}
+	return tags, nil
+}
+
+// ParseDeadline reads a positive duration.
+func ParseDeadline(where, s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, fairlead.Invalid("%s is %s; expected how long the answer may take", where, quote(s)).
+			Hintf("a duration from the request's arrival, for example 50ms or 2s")
+	}
+	return d, nil
+}
+
+// parameters reads an object of strings, numbers and booleans. Numbers are int64 where they are integers that fit,
+// else float64.
+func (p *parser) parameters(of string) (map[string]any, error) {
+	if p.word("null") {
+		return nil, nil
+	}
+	if p.space() != '{' {
+		return nil, fairlead.Invalid("%s is %s; expected an object", of, p.found())
+	}
+	m := map[string]any{}
+	err := p.object(func(key string) error {
+		if p.b[p.i] == '"' {
+			s, err := p.string()
+			m[key] = s
+			return err
+		}
+		if b, err := parseBool(p); err == nil {
+			m[key] = b
+			return nil
+		}
+		start := p.i
+		if v, err := parseSigned[int64](p); err == nil {
+			m[key] = v
+			return nil
+		}
+		p.i = start
+		f, err := p.float64()
+		if err != nil {
+			return fairlead.Invalid("%s: %s is %s; expected a string, a number or a boolean", of, quote(key), p.found())
+		}
+		m[key] = f
+		return nil
+	})
+	return m, err
+}
+
+// readMeta takes from the parameters what they say about the rows.
+func readMeta(parameters map[string]any) (m Meta, err error) {
+	for _, key := range []string{"event_time", "entity_key", "tags", "deadline"} {
+		v, ok := parameters[key]
+		if !ok {
+			continue
+		}
+		where := fmt.Sprintf("parameter %q", key)
+		s, ok := v.(string)
+		if n, isInt := v.(int64); isInt && key == "entity_key" {
+			s, ok = strconv.FormatInt(n, 10), true
+		}
+		if !ok {
+			return m, fairlead.Invalid("%s is %v; expected a string", where, v)
+		}
+		switch key {
+		case "event_time":
+			m.Time, err = ParseTime(where, s)
+		case "entity_key":
+			m.Key = s
+		case "tags":
+			m.Tags, err = ParseTags(where, s)
+		case "deadline":
+			m.Deadline, err = ParseDeadline(where, s)
+		}
+		if err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// rowMetas reads "rows", what a client says about single rows.
+func (p *parser) rowMetas() ([]fairlead.RowMeta, error) {
+	if p.space() != '[' {
+		return nil, fairlead.Invalid(`"rows" is %s; expected an array with one object per row`, p.found())
+	}
+	metas := []fairlead.RowMeta{}
+	err := p.array(func(i int) error {
+		var m fairlead.RowMeta
+		if p.space() != '{' {
+			return fairlead.Invalid(`"rows"[%d] is %s; expected an object`, i, p.found()).
+				Hintf(`for example {"id":"b-17","time":"2001-03-01T06:55:00Z","key":"N123","tags":{"desk":"3"}}`)
+		}
+		err := p.object(func(key string) error { return p.rowMeta(i, key, &m) })
+		metas = append(metas, m)
+		return err
+	})
+	return metas, err
+}
+
+func (p *parser) rowMeta(i int, key string, m *fairlead.RowMeta) (err error) {
+	if p.word("null") {
+		return nil
+	}
+	where := fmt.Sprintf(`"rows"[%d]: %s`, i, quote(key))
+	if key == "tags" {
+		if p.b[p.i] != '{' {
+			return fairlead.Invalid("%s is %s; expected an object of strings", where, p.found())
+		}
+		m.Tags = map[string]string{}
+		return p.object(func(tag string) error {
+			if p.b[p.i] != '"' {
+				return fairlead.Invalid("%s: %s is %s; expected a string", where, quote(tag), p.found())
+			}
+			m.Tags[tag], err = p.string()
+			return err
+		})
+	}
+	if key != "id" && key != "time" && key != "key" {
+		return fairlead.Invalid("%s is not known", where).Hintf("a row has id, time, key and tags")
+	}
+	if p.b[p.i] != '"' {
+		return fairlead.Invalid("%s is %s; expected a string", where, p.found())
+	}
+	s, err := p.string()
+	if err != nil {
+		return err
+	}
+	switch key {
+	case "id":
+		if err := CheckID(where, s); err != nil {
+			return err
+		}
+		m.ID = s
+	case "time":
+		m.Time, err = ParseTime(where, s)
+	case "key":
+		m.Key = s
+	}
+	return err
+}
+
+// CheckID says whether s can be the id of a request or of a row: 1 to 256 bytes without blanks or control characters.
+func CheckID(where, s string) error {
+	bad := strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	if s == "" || len(s) > 256 || bad >= 0 {
+		return fairlead.Invalid("%s is %s, which cannot be an id", where, quote(s)).
+			Hintf("an id has 1 to 256 characters and no blanks")
+	}
+	return nil
+}

@@ -1,0 +1,332 @@
+package codec
+
+import (
+	"errors"
+	"math/bits"
+	"slices"
+	"strconv"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// Request is a decoded request. Nothing in it refers to the body that it was read from.
+type Request struct {
+	ID         string             // "" if the client gave none
+	Parameters map[string]any     // strings, int64, float64 and bool
+	Meta       Meta               // what Parameters say about all rows
+	Inputs     []fairlead.Tensor  // not yet checked against the model
+	Outputs    []string           // nil: all
+	Rows       []fairlead.RowMeta // nil, or one per row
+	Instances  bool               // the rows came as "instances"; the answer goes as "predictions"
+}
+
+// Decode reads the body of an inference request: the Open Inference Protocol's, or "instances" in place of "inputs".
+// All errors are CodeInvalid or CodeUnsupported.
+func Decode(body []byte, s *Schema) (*Request, error) {
+	p := &parser{b: body}
+	switch p.space() {
+	case 0:
+		if p.i >= len(body) {
+			return nil, fairlead.Invalid("the body is empty").Hintf("expected JSON, for example %s", s.Example())
+		}
+	case '{':
+	default:
+		return nil, fairlead.Invalid("the body is %s; expected a JSON object", p.found()).
+			Hintf("for example %s", s.Example())
+	}
+	r := &Request{}
+	var keys []string
+	err := p.object(func(key string) error {
+		if slices.Contains(keys, key) {
+			return fairlead.Invalid("the body has the key %s twice", quote(key))
+		}
+		keys = append(keys, key)
+		return r.field(p, s, key)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if p.space(); p.i < len(p.b) {
+		return nil, p.syntax("the end of the body")
+	}
+	inputs, instances := slices.Contains(keys, "inputs"), slices.Contains(keys, "instances")
+	if inputs && instances {
+		return nil, fairlead.Invalid(`the body has both "inputs" and "instances"`).Hintf("send one of them")
+	}
+	if !inputs && !instances {
+		for i := range keys {
+			keys[i] = quote(keys[i])
+		}
+		came := "it is empty"
+		if len(keys) > 0 {
+			came = "its keys are " + join(keys, 10)
+		}
+		return nil, fairlead.Invalid(`the body has no "inputs" and no "instances"; %s`, came).
+			Hintf("for example %s", s.Example())
+	}
+	r.Meta, err = readMeta(r.Parameters)
+	return r, err
+}
+
+func (r *Request) field(p *parser, s *Schema, key string) (err error) {
+	switch key {
+	case "id":
+		if p.word("null") {
+			return nil
+		}
+		if p.space() != '"' {
+			return fairlead.Invalid(`"id" is %s; expected a string`, p.found())
+		}
+		if r.ID, err = p.string(); err != nil || r.ID == "" {
+			return err
+		}
+		return CheckID(`"id"`, r.ID)
+	case "parameters":
+		r.Parameters, err = p.parameters(`"parameters"`)
+		return err
+	case "inputs":
+		return r.inputs(p)
+	case "outputs":
+		return r.outputs(p)
+	case "instances":
+		r.Instances = true
+		r.Inputs, _, err = s.instances(p)
+		return err
+	case "rows":
+		r.Rows, err = p.rowMetas()
+		return err
+	}
+	return p.skip(1)
+}
+
+func (r *Request) inputs(p *parser) error {
+	if p.space() != '[' {
+		return fairlead.Invalid(`"inputs" is %s; expected an array of tensors`, p.found()).
+			Hintf(`for example "inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1.5,2]}]`)
+	}
+	return p.array(func(i int) error {
+		if p.space() != '{' {
+			return fairlead.Invalid(`"inputs"[%d] is %s; expected an object`, i, p.found()).
+				Hintf(`for example {"name":"x","datatype":"FP32","shape":[1,2],"data":[1.5,2]}`)
+		}
+		t, err := p.tensor(i)
+		if err != nil {
+			return err
+		}
+		if fairlead.Find(r.Inputs, t.Name) != nil {
+			return fairlead.Invalid("input %s is there twice", quote(t.Name))
+		}
+		r.Inputs = append(r.Inputs, t)
+		return nil
+	})
+}
+
+func (r *Request) outputs(p *parser) error {
+	if p.space() != '[' {
+		return fairlead.Invalid(`"outputs" is %s; expected an array like [{"name":"y"}]`, p.found())
+	}
+	return p.array(func(i int) error {
+		if p.space() != '{' {
+			return fairlead.Invalid(`"outputs"[%d] is %s; expected an object like {"name":"y"}`, i, p.found())
+		}
+		name := ""
+		err := p.object(func(key string) (err error) {
+			switch key {
+			case "name":
+				if p.space() != '"' {
+					return fairlead.Invalid(`the name of "outputs"[%d] is %s; expected a string`, i, p.found())
+				}
+				name, err = p.string()
+				return err
+			case "parameters":
+				return noExtensions(p, "output", i)
+			}
+			return p.skip(2)
+		})
+		if err == nil && name == "" {
+			err = fairlead.Invalid(`"outputs"[%d] has no name`, i)
+		}
+		r.Outputs = append(r.Outputs, name)
+		return err
+	})
+}
+
+// noExtensions reads a tensor's parameters and refuses those that mean that its data are elsewhere.
+func noExtensions(p *parser, what string, i int) error {
+	m, err := p.parameters("the parameters of " + what + " " + strconv.Itoa(i))
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"binary_data_size", "shared_memory_region", "classification"} {
+		if _, ok := m[key]; ok {
+			return fairlead.Errorf(fairlead.CodeUnsupported, "%s %d has the parameter %q, which is not supported", what, i, key).
+				Hintf("send and take the values as JSON in \"data\"")
+		}
+	}
+	if m["binary_data"] == true {
+		return fairlead.Errorf(fairlead.CodeUnsupported, "%s %d asks for binary data, which is not supported", what, i).
+			Hintf("leave binary_data away or set it to false")
+	}
+	return nil
+}
+
+// head is an input as far as it is known while its object is read.
+type head struct {
+	tensor fairlead.Tensor
+	shape  bool
+	data   int // where "data" starts, -1 while unknown
+}
+
+func (p *parser) tensor(i int) (fairlead.Tensor, error) {
+	h := head{data: -1}
+	var keys []string
+	err := p.object(func(key string) (err error) {
+		if slices.Contains(keys, key) {
+			return fairlead.Invalid("%s has the key %s twice", h.called(i), quote(key))
+		}
+		keys = append(keys, key)
+		switch key {
+		case "name", "datatype":
+			if p.space() != '"' {
+				return fairlead.Invalid(`the %s of "inputs"[%d] is %s; expected a string`, key, i, p.found())
+			}
+			s, err := p.string()
+			if key == "name" {
+				h.tensor.Name = s
+			} else {
+				h.tensor.Type = fairlead.DataType(s)
+			}
+			return err
+		case "shape":
+			h.shape = true
+			h.tensor.Shape, err = p.shape(h.called(i))
+			return err
+		case "parameters":
+			return noExtensions(p, "input", i)
+		case "data":
+			h.data = p.i
+			if h.ready() { // the usual order of keys: read it at once
+				return p.data(&h)
+			}
+			return p.skip(3)
+		}
+		return p.skip(3)
+	})
+	if err != nil {
+		return h.tensor, err
+	}
+	for _, missing := range []struct {
+		is   bool
+		what string
+	}{{h.tensor.Name == "", "name"}, {h.tensor.Type == "", "datatype"}, {!h.shape, "shape"}, {h.data < 0, "data"}} {
+		if missing.is {
+			return h.tensor, fairlead.Invalid("%s has no %q", h.called(i), missing.what).
+				Hintf(`for example {"name":"x","datatype":"FP32","shape":[1,2],"data":[1.5,2]}`)
+		}
+	}
+	if h.tensor.Data == nil {
+		end := p.i
+		p.i = h.data
+		err = p.data(&h)
+		p.i = end
+	}
+	return h.tensor, err
+}
+
+func (h *head) ready() bool { return h.tensor.Name != "" && h.tensor.Type != "" && h.shape }
+
+func (h *head) called(i int) string {
+	if h.tensor.Name != "" {
+		return "input " + quote(h.tensor.Name)
+	}
+	return `"inputs"[` + strconv.Itoa(i) + `]`
+}
+
+func (p *parser) shape(of string) ([]int64, error) {
+	if p.space() != '[' {
+		return nil, fairlead.Invalid("the shape of %s is %s; expected an array of integers", of, p.found())
+	}
+	shape := []int64{}
+	err := p.array(func(i int) error {
+		d, err := parseSigned[int64](p)
+		if err != nil {
+			return fairlead.Invalid("dimension %d of the shape of %s is %s; expected an integer", i, of, p.found())
+		}
+		if d < 0 {
+			return fairlead.Invalid("dimension %d of the shape of %s is %d; a request says how much it sends", i, of, d).
+				Hintf("-1 stands for any size only in a model's metadata")
+		}
+		if i >= 32 {
+			return fairlead.Invalid("the shape of %s has more than 32 dimensions", of)
+		}
+		shape = append(shape, d)
+		return nil
+	})
+	return shape, err
+}
+
+// product multiplies the dimensions; false if it overflows.
+func product(shape []int64) (int, bool) {
+	n := uint64(1)
+	for _, d := range shape {
+		high, low := bits.Mul64(n, uint64(d))
+		if high != 0 || low > 1<<62 {
+			return 0, false
+		}
+		n = low
+	}
+	return int(n), true
+}
+
+// data reads the values of a tensor whose name, type and shape are known.
+func (p *parser) data(h *head) error {
+	t := &h.tensor
+	name := "input " + quote(t.Name)
+	values := newColumn(t.Type, false)
+	if values == nil {
+		return fairlead.Invalid("the datatype of %s is %s, which does not exist", name, quote(string(t.Type))).
+			Hintf("use BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FP16, BF16, FP32, FP64 or BYTES")
+	}
+	want, ok := product(t.Shape)
+	if !ok {
+		return fairlead.Invalid("the shape of %s is %s, which is more than can be addressed", name,
+			fairlead.ShapeString(t.Shape))
+	}
+	if p.space() != '[' {
+		return fairlead.Invalid("the data of %s are %s; expected an array", name, p.found())
+	}
+	// A value takes at least two bytes, so a short body with a large shape reserves little.
+	values.reserve(min(want, (len(p.b)-p.i)/2+1))
+	d, err := values.append(p, want)
+	var at *place
+	switch {
+	case errors.As(err, &at) && at.err != nil:
+		e := fairlead.Invalid("%s: %s %s; expected %s (%s)", name, at.where("data"), at.text, expectation(at.err, t.Type), t.Type)
+		return hint(e, at.err, p.space(), t.Type)
+	case errors.As(err, &at):
+		return fairlead.Invalid("%s: %s %s", name, at.where("data"), at.text).
+			Hintf("send the data flat, or nested with equal lengths")
+	case err != nil:
+		return err
+	}
+	if d.leaves != want {
+		return fairlead.Invalid("%s has shape %s, which is %d values, but its data are %d", name,
+			fairlead.ShapeString(t.Shape), want, d.leaves)
+	}
+	t.Data = values.slice()
+	return nil
+}
+
+func hint(e *fairlead.Error, expected error, came byte, t fairlead.DataType) error {
+	switch {
+	case expected == errNull && (t == fairlead.FP32 || t == fairlead.FP64 || t == fairlead.FP16 || t == fairlead.BF16):
+		return e.Hintf("write NaN for a missing value")
+	case expected == errInteger && (came == '-' || came-'0' < 10):
+		return e.Hintf("an integer has no point and no exponent")
+	case expected == errString:
+		return e.Hintf("text stands in double quotes")
+	case came == '"':
+		return e.Hintf("numbers stand without quotes")
+	}
+	return e
+}
