@@ -11,7 +11,8 @@ import (
 	"github.com/fairlead-ml/fairlead/api"
 )
 
-type byName struct {
+// ByName is the path parameter that most operations share; huma reads only exported embedded structs.
+type ByName struct {
 	Name string `path:"name" doc:"name of the deployment"`
 }
 
@@ -25,13 +26,13 @@ func (s *server) registerDeployments(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "deployment", Method: http.MethodGet, Path: "/api/v1/deployments/{name}", Tags: []string{"deployments"},
 		Summary: "One deployment",
-	}, func(ctx context.Context, in *byName) (*reply[api.Deployment], error) {
+	}, func(ctx context.Context, in *ByName) (*reply[api.Deployment], error) {
 		return replied(s.deployment(ctx, in.Name))
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "rollback", Method: http.MethodPost, Path: "/api/v1/deployments/{name}/rollback", Tags: []string{"deployments"},
 		Summary: "Put the version that was live before back, at once",
-	}, func(ctx context.Context, in *byName) (*reply[api.RollbackAnswer], error) {
+	}, func(ctx context.Context, in *ByName) (*reply[api.RollbackAnswer], error) {
 		name, err := s.known(in.Name)
 		if err != nil {
 			return nil, toStatus(err)
@@ -42,7 +43,7 @@ func (s *server) registerDeployments(a huma.API) {
 		OperationID: "annotate", Method: http.MethodPost, Path: "/api/v1/deployments/{name}/annotations", Tags: []string{"deployments"},
 		Summary: "Mark a span of event time",
 	}, func(ctx context.Context, in *struct {
-		byName
+		ByName
 		Body api.Annotation
 	}) (*reply[api.Annotation], error) {
 		name, err := s.known(in.Name)

@@ -43,7 +43,7 @@ type References interface {
 }
 
 type windowsInput struct {
-	byName
+	ByName
 	Grain   string    `query:"grain" enum:"hour,day" default:"day" doc:"size of the windows, in event time"`
 	From    time.Time `query:"from" doc:"first window start; absent: the latest windows"`
 	To      time.Time `query:"to" doc:"windows start before this"`
@@ -62,7 +62,7 @@ func (s *server) registerDrift(a huma.API) {
 		OperationID: "distribution", Method: http.MethodGet, Path: "/api/v1/deployments/{name}/drift/{column}", Tags: []string{"drift"},
 		Summary: "One column in one window: reference and current distributions",
 	}, func(ctx context.Context, in *struct {
-		byName
+		ByName
 		Column  string    `path:"column"`
 		Grain   string    `query:"grain" enum:"hour,day" default:"day"`
 		Start   time.Time `query:"start" required:"true" doc:"start of the window"`

@@ -26,7 +26,7 @@ func (s *server) registerLabels(a huma.API) {
 		Description:  "Answers after the labels are on disk. A later label for the same prediction corrects the earlier one. A label may come before its prediction is in the store.",
 		MaxBodyBytes: 64 << 20,
 	}, func(ctx context.Context, in *struct {
-		byName
+		ByName
 		Body api.LabelsRequest
 	}) (*reply[api.LabelsAnswer], error) {
 		return replied(s.label(ctx, in.Name, in.Body.Labels))

@@ -15,6 +15,7 @@ import (
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/route"
 	"github.com/fairlead-ml/fairlead/ship/registry"
+	"github.com/fairlead-ml/fairlead/watch"
 	"github.com/fairlead-ml/fairlead/watch/alert"
 	"github.com/fairlead-ml/fairlead/watch/profile"
 )
@@ -300,8 +301,11 @@ func (d *deployer) Reference(ctx context.Context, name fairlead.Name, v fairlead
 	return known.reference, known.sig, nil
 }
 
-// Rule implements watch.Models and admin.References.
-func (d *deployer) Rule(fairlead.Name) alert.Rule { return alert.DefaultRule() }
+// Rule is the alert rule of a deployment, the same for all: two hours in a row at a PSI of 0.2. Four untouched months of
+// flights raise nothing with it, and the planted faults fire (examples/flights/README.md).
+func (d *deployer) Rule(fairlead.Name) alert.Rule {
+	return alert.Rule{Measure: "psi", Threshold: 0.2, Grain: string(watch.Hour), For: 2, Clear: 2}
+}
 
 // Info implements versionInfo for the recorder.
 func (d *deployer) Info(name fairlead.Name, v fairlead.Version) (fairlead.Signature, *profile.Layout, bool) {

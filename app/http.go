@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/admin"
 	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/httpd"
@@ -43,8 +44,8 @@ func (a *App) stopHTTP(ctx context.Context) error { return a.server.Shutdown(ctx
 // handler is every HTTP face on one address.
 func (a *App) handler() http.Handler {
 	mux := http.NewServeMux()
-	core := serve.New(a.router, a.recorder, a.meter)
-	inference := httpd.New(core, httpd.Options{Version: a.config.Version, MaxBody: a.config.MaxBody, Ready: a.ready.Load, Log: a.log})
+	core := serve.New(serve.Options{Router: a.router, Recorder: a.recorder, Meter: a.meter})
+	inference := httpd.New(core, httpd.Options{Version: a.config.Version, MaxBody: a.config.MaxBody, Ready: a.readiness, Log: a.log})
 	mux.Handle("/v2", inference)
 	mux.Handle("/v2/", inference)
 	mux.Handle("/v1/", inference)
@@ -57,6 +58,14 @@ func (a *App) handler() http.Handler {
 	mux.Handle("GET /metrics", a.metrics())
 	mux.Handle("/", web.Handler())
 	return mux
+}
+
+// readiness is nil, or why the server takes no requests.
+func (a *App) readiness() error {
+	if a.ready.Load() {
+		return nil
+	}
+	return fairlead.Errorf(fairlead.CodeUnavailable, "the server is starting or stopping")
 }
 
 // health answers 200 while the server takes requests and 503 while it starts or stops; ?live=1 asks only whether the

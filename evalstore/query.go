@@ -73,6 +73,12 @@ func read(ctx context.Context, conn *sql.Conn, query string, limit int) (*Answer
 	// The driver takes the whole result into memory, so the limit has to be part of the query. The text is one
 	// complete SELECT: screen has parsed it. The line break ends a comment.
 	inner := strings.TrimRight(query, "; \t\r\n")
+	if strings.Contains(inner, ";") { // perhaps one with a comment behind it; DuckDB writes the statement without
+		if err := conn.QueryRowContext(ctx, `SELECT json_deserialize_sql(json_serialize_sql(?::VARCHAR))`, query).
+			Scan(&inner); err != nil {
+			return nil, err
+		}
+	}
 	rows, err := conn.QueryContext(ctx, fmt.Sprintf("SELECT * FROM (%s\n) LIMIT %d", inner, limit+1))
 	if err != nil {
 		return nil, err

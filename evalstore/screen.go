@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"math"
 	"strings"
 
 	"github.com/fairlead-ml/fairlead"
@@ -55,7 +56,7 @@ func screen(ctx context.Context, conn *sql.Conn, query string) error {
 		Statements []any  `json:"statements"`
 	}
 	if err := json.Unmarshal([]byte(text), &tree); err != nil {
-		return fairlead.Invalid("the query could not be read").Cause(err)
+		return fairlead.Invalid("the query could not be read").Hintf("is a number out of range?").Cause(err)
 	}
 	switch {
 	case tree.Error && tree.Type == "parser":
@@ -100,9 +101,11 @@ func screenNode(node any, depth int, array float64) error {
 					Hintf("at most two of them inside of each other")
 			}
 		}
-		if size, ok := n["size"].(float64); ok && strings.HasPrefix(str(n["type"]), "ARRAY_TYPE") {
-			array = max(array, 1) * size
-			if array > maxArray {
+		if n["class"] == "PARAMETER" {
+			return fairlead.Invalid("the query has a parameter").Hintf("write the value in its place")
+		}
+		if n["class"] == "TYPE" && strings.EqualFold(str(n["type_name"]), "array") {
+			if array = max(array, 1) * arraySize(n); array > maxArray {
 				return fairlead.Invalid("an array type of %.0f elements is too large", array).
 					Hintf("at most %d; lists have no such limit", maxArray)
 			}
@@ -114,6 +117,20 @@ func screenNode(node any, depth int, array float64) error {
 		}
 	}
 	return nil
+}
+
+// arraySize is the last parameter of a fixed-size array type.
+func arraySize(n map[string]any) float64 {
+	children, _ := n["children"].([]any)
+	if len(children) == 0 {
+		return math.Inf(1)
+	}
+	last, _ := children[len(children)-1].(map[string]any)
+	value, _ := last["value"].(map[string]any)
+	if size, ok := value["value"].(float64); ok {
+		return size
+	}
+	return math.Inf(1)
 }
 
 func str(v any) string {

@@ -116,22 +116,28 @@ type Response struct {
 // Predict answers one request. Errors are *fairlead.Error where the client can do something about them. A prediction is
 // recorded when it has been answered without error.
 func (s *Server) Predict(ctx context.Context, req Request) (*Response, error) {
-	c := &call{Server: s, req: &req}
-	err := c.route()
-	if err == nil {
-		err = c.decode()
-	}
-	if err == nil {
-		err = c.run(ctx)
-	}
-	if err == nil {
-		err = c.encode()
-	}
-	c.record(err)
-	if err != nil {
-		return nil, err
+	c := &call{Server: s, req: &req, err: errPanic}
+	defer c.record()
+	if c.err = c.answer(ctx); c.err != nil {
+		return nil, c.err
 	}
 	return &c.resp, nil
+}
+
+// errPanic is what a request is counted under whose model or transport panicked.
+var errPanic = errors.New("a panic")
+
+func (c *call) answer(ctx context.Context) error {
+	if err := c.route(); err != nil {
+		return err
+	}
+	if err := c.decode(); err != nil {
+		return err
+	}
+	if err := c.run(ctx); err != nil {
+		return err
+	}
+	return c.encode()
 }
 
 // call is one request on its way.
@@ -144,6 +150,7 @@ type call struct {
 	rows    int
 	outputs []fairlead.Tensor // all of the model's
 	resp    Response
+	err     error
 }
 
 // lap is the time since the last one.
@@ -246,14 +253,14 @@ func (c *call) encode() (err error) {
 }
 
 // record counts the request and hands an answered one to the recorder.
-func (c *call) record(err error) {
-	o := meter.Observation{At: c.last, Rows: c.rows, Code: fairlead.CodeOf(err), Stages: c.resp.Latency,
+func (c *call) record() {
+	o := meter.Observation{At: c.last, Rows: c.rows, Code: fairlead.CodeOf(c.err), Stages: c.resp.Latency,
 		Total: c.last.Sub(c.req.Received)}
 	if c.target != nil {
 		o.Deployment = c.target.Deployment
 	}
 	c.meter.Observe(o)
-	if err != nil || c.recorder == nil {
+	if c.err != nil || c.recorder == nil {
 		return
 	}
 	c.recorder.Record(&fairlead.Prediction{

@@ -130,7 +130,7 @@ func newStore() *store {
 }
 
 // predict takes rows in; their labels come with label.
-func (s *store) predict(t *testing.T, deployment fairlead.Name, version fairlead.Version, rows []flight) {
+func (s *store) predict(t testing.TB, deployment fairlead.Name, version fairlead.Version, rows []flight) {
 	t.Helper()
 	key := versionKey{deployment, version}
 	layout := &profile.Layout{}

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -404,7 +405,7 @@ func TestOnlyLiveVersionsAlert(t *testing.T) {
 	s.refs[flight1] = reference(t, false)
 	rows := inKilometres(flights(rand.New(rand.NewPCG(12, 12)), march8, 3*time.Hour, 900))
 	s.predict(t, "flights", 1, rows)
-	for w, seq := range s.seqs { // the same rows went to a shadow
+	for w, seq := range maps.Clone(s.seqs) { // the same rows went to a shadow
 		shadow := w
 		shadow.Role = fairlead.RoleShadow
 		s.seqs[shadow], s.profiles[shadow], s.outcomes[shadow] = seq, s.profiles[w], s.outcomes[w]
@@ -471,5 +472,25 @@ func TestGrain(t *testing.T) {
 	}
 	if _, err := ParseGrain("week"); fairlead.CodeOf(err) != fairlead.CodeInvalid {
 		t.Errorf("week: %v", err)
+	}
+}
+
+// A day of flights, one profile a minute, evaluated as an hour changes: what a Step costs while rows trickle in.
+func BenchmarkStep(b *testing.B) {
+	s := newStore()
+	ref, err := profile.Learn(signature.Fields(), table(flights(rand.New(rand.NewPCG(1, 1)), march8, time.Hour, 50_000)), profile.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.refs[flight1] = ref
+	rows := flights(rand.New(rand.NewPCG(15, 15)), march8, 24*time.Hour, 16_000)
+	s.predict(b, "flights", 1, rows)
+	s.label("flights", 1, rows)
+	w := s.watcher(Options{})
+	for b.Loop() {
+		s.seqs[hourWindow("flights", 1, 23)]++
+		if n, err := w.Step(b.Context()); err != nil || n == 0 {
+			b.Fatal(n, err)
+		}
 	}
 }

@@ -66,7 +66,7 @@ var faults = []Fault{
 	{
 		Incident: IncidentAirport,
 		Title:    "no flights from ATL",
-		Text: "On 20 and 21 March the flights that leave Atlanta (ATL, about one in nineteen) never reach the model: no prediction " +
+		Text: "On 20 and 21 March the flights that leave Atlanta (ATL, about one in twenty-five) never reach the model: no prediction " +
 			"is asked for them and no label comes. All other flights are unchanged.",
 		Start: time.Date(2001, 3, 20, 0, 0, 0, 0, time.UTC),
 		End:   time.Date(2001, 3, 22, 0, 0, 0, 0, time.UTC),

@@ -11,43 +11,51 @@ type meter struct {
 	errors int64
 	event  int64 // reached
 
-	reported time.Time // of the last report: wall time,
-	day      int64     // day of event time,
-	from     int64     // event time
-	before   int64     // and rows
+	day    int64     // of the last report, in event time
+	since  time.Time // the rates are measured since: wall time,
+	from   int64     // event time
+	before int64     // and rows
+	rates  Progress  // as last measured
 }
 
 // begin starts a pass; what lies between two passes does not count as time for replaying.
 func (m *meter) begin(now time.Time, event int64) {
-	m.reported, m.event, m.from, m.day, m.before = now, event, event, event/1440, m.rows
+	m.event, m.day = event, event/1440
+	m.since, m.from, m.before = now, event, m.rows
 }
 
-// tick reports if a second or a day of event time is over.
+// tick reports if a second or a day of event time is over. Rates are measured over a second at least.
 func (m *meter) tick(now time.Time, event int64, air int) {
 	m.event = event
-	if wall := now.Sub(m.reported); wall > 0 && (wall >= time.Second || event/1440 != m.day) {
-		p := m.progress()
-		p.Pending += air
-		p.RowsPerSecond = float64(m.rows-m.before) / wall.Seconds()
-		if moved := event - m.from; moved > 0 {
-			p.PerDay = wall * 1440 / time.Duration(moved)
-		}
-		p.Behind = m.opt.PerDay > 0 && p.PerDay > m.opt.PerDay+m.opt.PerDay/10
-		m.begin(now, event)
-		m.opt.Progress(p)
+	wall := now.Sub(m.since)
+	if wall < time.Second && event/1440 == m.day {
+		return
 	}
+	m.day = event / 1440
+	if wall >= time.Second {
+		m.rates = Progress{RowsPerSecond: float64(m.rows-m.before) / wall.Seconds()}
+		if moved := event - m.from; moved > 0 {
+			m.rates.PerDay = wall * 1440 / time.Duration(moved)
+		}
+		// A little more than asked for is rounding; the steps are not endlessly fine.
+		m.rates.Behind = m.opt.PerDay > 0 && m.rates.PerDay > m.opt.PerDay+m.opt.PerDay/5
+		m.since, m.from, m.before = now, event, m.rows
+	}
+	p := m.progress()
+	p.Pending += air
+	m.opt.Progress(p)
 }
 
 // last is the report after everything was sent.
 func (m *meter) last() Progress {
 	p := m.progress()
-	p.Done = true
+	p.Done, p.RowsPerSecond, p.PerDay, p.Behind = true, 0, 0, false
 	return p
 }
 
 func (m *meter) progress() Progress {
-	return Progress{
-		Event: at(m.event), Rows: m.rows, Labels: m.outbox.sent.Load(), Pending: m.outbox.pending(),
-		Errors: m.errors + m.outbox.errors.Load(),
-	}
+	p := m.rates
+	p.Event, p.Rows, p.Labels, p.Pending = at(m.event), m.rows, m.outbox.sent.Load(), m.outbox.pending()
+	p.Errors = m.errors + m.outbox.errors.Load()
+	return p
 }

@@ -31,11 +31,11 @@ type Options struct {
 type Progress struct {
 	Event         time.Time     // reached
 	Rows          int64         // predictions answered in this run
-	RowsPerSecond float64       // since the last report
+	RowsPerSecond float64       // over the last second or so
 	Labels        int64         // labels acknowledged in this run
 	Pending       int           // labels of flights that have not landed, or not acknowledged yet
 	Errors        int64         // requests that failed and were, or will be, made good
-	PerDay        time.Duration // wall time a day of flights takes, since the last report
+	PerDay        time.Duration // wall time that a day of flights takes at this rate
 	Behind        bool          // the server cannot keep up with the pace asked for: the replay has slowed down
 	Done          bool          // the last report
 }

@@ -55,6 +55,7 @@ def free_ports(n: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    assert BIN.is_file(), f"no server at {BIN}: run `make build`"
     data = tmp_path_factory.mktemp("fairlead")
     http, grpc = free_ports(2)
     log = (data / "log.txt").open("w+")
@@ -187,8 +188,8 @@ def test_rows_are_stored_once(client, predictions, live, version):
 
 def test_drift(client, predictions, live):
     def complete(d: pd.DataFrame) -> bool:
-        n = d[d["column"] == "distance"].set_index(d["window"].dt.day)["n"] if len(d) else {}
-        return dict(n) == {1: PER_DAY, 2: PER_DAY}
+        one = d[d["column"] == "distance"]
+        return dict(zip(one["window"].dt.day, one["n"], strict=True)) == {1: PER_DAY, 2: PER_DAY}
 
     d = eventually(lambda: client.drift("trips", grain="day"), complete, "counting both days")
     cells = d.set_index([d["window"].dt.day, "column"])
@@ -223,11 +224,9 @@ def test_metrics_follow_the_labels(client, predictions, live, labelled):
 def test_a_corrected_label_counts_once(client, predictions, live, labelled):
     one = predictions["prediction_id"].iloc[0]
     assert client.label("trips", one, not live["late"].iloc[0]) == 1
-    wanted = str(not live["late"].iloc[0]).lower()
+    wanted = "0" if live["late"].iloc[0] else "1"  # booleans are stored as numbers
     read = f"SELECT * FROM outcomes WHERE prediction_id = '{one}'"
-    got = eventually(
-        lambda: client.sql(read), lambda t: len(t) and str(t["label"][0]).lower() == wanted, "the correction"
-    )
+    got = eventually(lambda: client.sql(read), lambda t: t["label"].tolist() == [wanted], "the correction")
     assert len(got) == 1
     assert client.label("trips", one, live["late"].iloc[0]) == 1
 

@@ -22,7 +22,15 @@ type Request struct {
 
 // Decode reads the body of an inference request: the Open Inference Protocol's, or "instances" in place of "inputs".
 // All errors are CodeInvalid or CodeUnsupported.
-func Decode(body []byte, s *Schema) (*Request, error) {
+func Decode(body []byte, s *Schema) (*Request, error) { return decode(body, s, (*Request).field) }
+
+// DecodeRows reads the body of TensorFlow Serving's predict in row form: "instances" and no "inputs". All errors are
+// CodeInvalid or CodeUnsupported.
+func DecodeRows(body []byte, s *Schema) (*Request, error) {
+	return decode(body, s, (*Request).rowField)
+}
+
+func decode(body []byte, s *Schema, field func(*Request, *parser, *Schema, string) error) (*Request, error) {
 	p := &parser{b: body}
 	switch p.space() {
 	case 0:
@@ -41,7 +49,7 @@ func Decode(body []byte, s *Schema) (*Request, error) {
 			return fairlead.Invalid("the body has the key %s twice", quote(key))
 		}
 		keys = append(keys, key)
-		return r.field(p, s, key)
+		return field(r, p, s, key)
 	})
 	if err != nil {
 		return nil, err
@@ -66,6 +74,26 @@ func Decode(body []byte, s *Schema) (*Request, error) {
 	}
 	r.Meta, err = readMeta(r.Parameters)
 	return r, err
+}
+
+// rowField is field for TensorFlow Serving's row form.
+func (r *Request) rowField(p *parser, s *Schema, key string) error {
+	switch key {
+	case "inputs":
+		return fairlead.Errorf(fairlead.CodeUnsupported, `"inputs", the column form, is not supported here`).
+			Hintf("send rows: %s", s.Example())
+	case "signature_name":
+		if p.b[p.i] != '"' {
+			return fairlead.Invalid(`"signature_name" is %s; expected a string`, p.found())
+		}
+		name, err := p.string()
+		if err == nil && name != "serving_default" {
+			err = fairlead.Invalid("Serving signature name: %s not found in signature def", quote(name)).
+				Hintf("leave it away, or use serving_default")
+		}
+		return err
+	}
+	return r.field(p, s, key)
 }
 
 func (r *Request) field(p *parser, s *Schema, key string) (err error) {

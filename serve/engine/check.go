@@ -99,6 +99,9 @@ func shapeError(spec *fairlead.TensorSpec, got []int64) error {
 	err := fairlead.Invalid("input %q takes shape %s, but %s came", spec.Name,
 		fairlead.ShapeString(spec.Shape), fairlead.ShapeString(got))
 	switch {
+	case len(spec.Shape) > 1 && Fits(spec.Shape[1:], got):
+		return err.Hintf("the first dimension is the row: for one row send shape %s",
+			fairlead.ShapeString(append([]int64{1}, got...)))
 	case len(got) != len(spec.Shape):
 		return err.Hintf("it has %d dimensions, the first is the row; ? is any size", len(spec.Shape))
 	case len(got) > 0 && spec.Shape[0] >= 0 && got[0] != spec.Shape[0] && Fits(spec.Shape[1:], got[1:]):

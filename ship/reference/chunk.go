@@ -17,14 +17,15 @@ import (
 const batchRows = 8192
 
 // readChunk appends column i of row group g.
-func (c *column) readChunk(f *file.Reader, g, i int, size int64, mem memory.Allocator) error {
+func (c *column) readChunk(f *file.Reader, b []byte, g, i int, mem *budget) error {
 	group := f.RowGroup(g)
 	rows := group.NumRows()
 	meta, err := group.MetaData().ColumnChunk(i)
 	if err != nil {
 		return err
 	}
-	// The reader below allocates what the metadata claims; the file itself is the bound.
+	// Arrow allocates what the metadata claims; the file itself is the bound.
+	size := int64(len(b))
 	start, n := meta.DataPageOffset(), meta.TotalCompressedSize()
 	if meta.HasDictionaryPage() && meta.DictionaryPageOffset() > 0 {
 		start = min(start, meta.DictionaryPageOffset())
@@ -32,20 +33,27 @@ func (c *column) readChunk(f *file.Reader, g, i int, size int64, mem memory.Allo
 	if start < 0 || n < 0 || start > size || n > size-start {
 		return fmt.Errorf("row group %d lies outside the file (offset %d, %d bytes)", g, start, n)
 	}
-	pages, err := group.GetColumnPageReader(i)
+	if meta.NumValues() != rows {
+		return fmt.Errorf("row group %d has %d values for %d rows", g, meta.NumValues(), rows)
+	}
+	bytes, err := checkPages(b[start:start+n], meta.Compression(), rows)
 	if err != nil {
 		return err
 	}
-	r := file.NewColumnReader(c.desc, &pageGuard{PageReader: pages, rows: rows}, mem, f.BufferPool())
-	defer func() { _ = r.Close() }()
+	mem.spend(bytes)
+	r, err := group.Column(i)
+	if err != nil {
+		return err
+	}
 	got, err := c.readValues(r, rows)
 	if err != nil {
 		return err
 	}
 	if got != rows {
-		return fmt.Errorf("row group %d has %d values for %d rows", g, got, rows)
+		return fmt.Errorf("row group %d gave %d values for %d rows", g, got, rows)
 	}
-	return nil
+	// Not deferred: after a panic inside the reader, closing it panics as well.
+	return r.Close()
 }
 
 func (c *column) readValues(r file.ColumnChunkReader, rows int64) (int64, error) {
@@ -123,55 +131,23 @@ func drain[T any](c *column, r batches[T], rows int64, put func(T) error) (int64
 	return done, r.Err()
 }
 
-// pageGuard stands between the file and Arrow's decoders and refuses pages whose headers would make these allocate
-// without bound.
-type pageGuard struct {
-	file.PageReader
-	rows int64
-	err  error
-}
-
-// Next gives the next page that is safe to decode.
-func (g *pageGuard) Next() bool {
-	if !g.PageReader.Next() {
-		return false
-	}
-	page := g.Page()
-	switch e := parquet.Encoding(page.Encoding()); e {
-	case parquet.Encodings.Plain, parquet.Encodings.PlainDict, parquet.Encodings.RLEDict, parquet.Encodings.RLE, parquet.Encodings.ByteStreamSplit:
-	default:
-		// The delta encodings carry counts of their own, which Arrow's decoders believe.
-		g.err = fmt.Errorf("encoding %s is not read here; write the file with plain or dictionary encoding, the default of pandas and Polars", e)
-		return false
-	}
-	limit := g.rows
-	if _, dict := page.(*file.DictionaryPage); dict {
-		limit = int64(len(page.Data())) // a value takes at least a byte
-	}
-	if n := int64(page.NumValues()); n > limit {
-		g.err = fmt.Errorf("a page claims %d values, %d are possible", n, limit)
-		return false
-	}
-	return true
-}
-
-// Err is the reason why Next gave false, nil at the end.
-func (g *pageGuard) Err() error {
-	if g.err != nil {
-		return g.err
-	}
-	return g.PageReader.Err()
-}
-
 // budget is an allocator that panics with overBudget when more than its bytes are in use. Arrow frees buffers in
 // finalizers too, so the count is atomic.
 type budget struct {
 	memory.GoAllocator
-	left int64
-	used atomic.Int64
+	left  int64
+	used  atomic.Int64
+	total int64 // bytes decompressed since the start
 }
 
 type overBudget struct{}
+
+// spend panics with overBudget when the whole file decompresses to more than maxTotal bytes.
+func (b *budget) spend(n int64) {
+	if b.total += n; b.total > maxTotal {
+		panic(overBudget{})
+	}
+}
 
 // Allocate panics with overBudget when size is beyond what is left.
 func (b *budget) Allocate(size int) []byte {

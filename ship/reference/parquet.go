@@ -30,7 +30,7 @@ func readParquet(name string, b []byte, text []string) (t *fairlead.Table, err e
 		switch p := recover().(type) {
 		case nil:
 		case overBudget:
-			t, err = nil, tooLarge("reference %s has pages of more than %d MB when decompressed", name, maxPages>>20)
+			t, err = nil, tooLarge("reference %s is too large when decompressed: %d MB a page, %d MB in all are the limits", name, maxPages>>20, maxTotal>>20)
 		default:
 			t, err = nil, damaged(name, fmt.Errorf("panic: %v", p))
 		}
@@ -54,7 +54,7 @@ func readParquet(name string, b []byte, text []string) (t *fairlead.Table, err e
 			return nil, err
 		}
 		for g := range f.NumRowGroups() {
-			if err := c.readChunk(f, g, i, int64(len(b)), pages); err != nil {
+			if err := c.readChunk(f, b, g, i, pages); err != nil {
 				return nil, damaged(name, fmt.Errorf("column %s: %w", c.out.Name, err))
 			}
 		}

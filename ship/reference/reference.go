@@ -18,6 +18,7 @@ const (
 	MaxCells   = 100_000_000 // rows times columns
 	MaxColumns = 10_000
 	maxPages   = 1 << 28 // bytes of decompressed pages held at one time
+	maxTotal   = 4 << 30 // bytes of decompressed pages altogether
 	maxFooter  = 8 << 20 // bytes of Parquet metadata
 )
 

@@ -161,9 +161,6 @@ func TestAlertsAreCopies(t *testing.T) {
 			Observations: []Observation{{Column: "a", PSI: float64(i / 3 % 2), Debiased: float64(i / 3 % 2)}}})
 	}
 	before := reread(t, book)
-	for _, a := range book.Alerts() {
-		a.State = "changed"
-	}
 	list := book.Alerts()
 	for i := range list {
 		list[i].State = "changed"

@@ -16,14 +16,18 @@ type Measures struct {
 }
 
 // Measure compares one column of a window with its reference. The alert bins (unordered, specials included) give PSI,
-// D1 and JS; the fine bins (ordered, finite values only) give KS and may be nil for categories. n and m are the rows
+// D1 and JS; the fine bins (ordered, finite values only) give KS and are nil for categories. n and m are the rows
 // of the window and of the reference; without rows on one side everything is NaN. Floors are at FloorAlpha; that of
-// KS counts the rows in its bins, which are fewer than n and m when values are missing.
+// KS counts the rows in its bins, which are fewer than n and m when values are missing. Rare categories are pooled
+// first, see Pool.
 func Measure(refAlert, curAlert, refFine, curFine []uint64, n, m uint64) Measures {
 	nan := math.NaN()
 	out := Measures{nan, nan, nan, nan, nan, nan, nan, nan, nan, 0, nan}
 	if n == 0 || m == 0 {
 		return out
+	}
+	if len(refFine) == 0 {
+		refAlert, curAlert = Pool(refAlert, curAlert, n, m)
 	}
 	out.PSI, out.Bins = PSI(refAlert, curAlert)
 	out.PSIDebiased = PSIDebiased(out.PSI, n, m, out.Bins)

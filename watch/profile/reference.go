@@ -16,15 +16,13 @@ type Reference struct {
 	Skipped  []string  // fields of the model that the reference data lacks
 }
 
-// minPhaseRows is how many rows a phase needs to be compared with; below, the whole reference is the better witness.
-const minPhaseRows = 100
-
 // For gives the counts that a window [start, end) of event time is compared with, and its description.
 //
 // A window of whole UTC hours shorter than a week is compared with the same hours of the week, "same phase: Mon 14h",
 // "same phase: Mon" (a day) or "same phase: Mon 14h to Mon 20h". Columns that follow the clock, such as the hour
-// itself, would otherwise look drifted in every window. If the reference has no phases, or fewer than 100 rows in
-// these hours, it is the whole reference, "all". The counts must not be changed.
+// itself, would otherwise look drifted in every window. A phase with few rows is still the right one: its own row
+// count raises the noise floor, while the whole reference would make those columns drift again. If the reference has
+// no phases, or no rows in these hours, it is the whole reference, "all". The counts must not be changed.
 func (r *Reference) For(start, end time.Time) (*Counts, string) {
 	start, end = start.UTC(), end.UTC()
 	hours := int(end.Sub(start) / time.Hour)
@@ -34,7 +32,7 @@ func (r *Reference) For(start, end time.Time) (*Counts, string) {
 	}
 	first := hourOfWeek(start)
 	if hours == 1 {
-		if c := r.Phases[first]; c != nil && c.N >= minPhaseRows {
+		if c := r.Phases[first]; c != nil {
 			return c, describe(start, end, hours)
 		}
 		return r.Total, "all"
@@ -47,7 +45,7 @@ func (r *Reference) For(start, end time.Time) (*Counts, string) {
 			}
 		}
 	}
-	if sum.N < minPhaseRows {
+	if sum.N == 0 {
 		return r.Total, "all"
 	}
 	return sum, describe(start, end, hours)

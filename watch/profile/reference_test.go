@@ -118,13 +118,20 @@ func TestPhases(t *testing.T) {
 	if _, what := r.For(next.In(time.FixedZone("", 7200)), next.Add(hour)); what != "same phase: Sun 00h" {
 		t.Errorf("in another zone: %q", what)
 	}
-	// Hours with few rows are compared with everything, days of them with the day.
-	thin := learnFlights(t, 28, 168*4*5)
-	if c, what := thin.For(monday, monday.Add(hour)); what != "all" || c != thin.Total {
-		t.Errorf("20 rows an hour: %q", what)
+	// Few rows in a phase are enough, none are not.
+	r.Phases[0], r.Phases[1] = NewCounts(r.Layout), nil
+	r.Phases[0].AddTable(r.Layout, flightTable(flights(rand.New(rand.NewPCG(2, 2)), monday, 1, 3)), 0, 3)
+	if c, what := r.For(monday, monday.Add(hour)); what != "same phase: Mon 00h" || c.N != 3 {
+		t.Errorf("three rows: %q", what)
 	}
-	if c, what := thin.For(monday, monday.Add(24*hour)); what != "same phase: Mon" || c.N != 20*24 {
-		t.Errorf("480 rows a day: %q", what)
+	if c, what := r.For(monday.Add(hour), monday.Add(2*hour)); what != "all" || c != r.Total {
+		t.Errorf("no rows: %q", what)
+	}
+	for h := range 24 {
+		r.Phases[h] = nil
+	}
+	if c, what := r.For(monday, monday.Add(24*hour)); what != "all" || c != r.Total {
+		t.Errorf("a day without rows: %q", what)
 	}
 }
 

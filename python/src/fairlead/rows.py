@@ -64,9 +64,10 @@ class Encoder:
 
 
 def values(column: pd.Series, *, bool_as_int: bool = False) -> list[Any]:
-    """The column as JSON values; null, NaN and NaT become None.
+    """The column as JSON values; null, NaN and NaT become None. Infinities stay: the server reads the bare tokens
+    Infinity and -Infinity, and its monitor counts them.
 
-    Refused: datetimes, durations, intervals, complex numbers, bytes and infinities.
+    Refused: datetimes, durations, intervals, complex numbers and bytes.
     """
     dtype, name = column.dtype, column.name
     if isinstance(dtype, pd.CategoricalDtype):
@@ -78,8 +79,6 @@ def values(column: pd.Series, *, bool_as_int: bool = False) -> list[Any]:
     if isinstance(dtype, np.dtype) and dtype.kind in "iu":
         return column.tolist()
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
-        if np.isinf(column.to_numpy()).any():
-            raise _infinite(name)
         return [None if v != v else v for v in column.tolist()]
     if _refused_dtype(dtype):
         raise _refused(name, str(dtype))
@@ -106,8 +105,6 @@ def _scalar(name: Any, v: Any, bool_as_int: bool) -> Any:
         return int(v)
     if isinstance(v, numbers.Real | decimal.Decimal):
         f = float(v)
-        if math.isinf(f):
-            raise _infinite(name)
         return None if math.isnan(f) else f
     if isinstance(v, list | tuple | np.ndarray):
         return [_scalar(name, x, bool_as_int) for x in (v.tolist() if isinstance(v, np.ndarray) else v)]
@@ -121,13 +118,6 @@ def _refused(name: Any, kind: str) -> FairleadError:
     elif kind == "bytes":
         hint = "decode it to a string first"
     return FairleadError(f"column {name!r} holds {kind}, which a model does not take", hint=hint)
-
-
-def _infinite(name: Any) -> FairleadError:
-    return FairleadError(
-        f"column {name!r} holds an infinity, which JSON cannot carry",
-        hint="replace it by NaN (sent as null) or by a large number, whatever the model was trained with",
-    )
 
 
 def _some(items: Any, most: int = 5) -> str:

@@ -92,7 +92,7 @@ class Transport:
         """POST body as JSON. safe says that the server does the same thing once when it gets the request twice, so
         that it may be tried again."""
         try:
-            content = json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         except (TypeError, ValueError) as e:
             raise FairleadError(f"cannot write the request as JSON: {e}") from e
         return self.upload(path, content, "application/json", safe=safe)

@@ -51,8 +51,8 @@ export const incidents = [
   { id: "ord", kind: "planted", title: "flights from ORD missing", text: "Two days without the rows of one airport.", start: Date.UTC(2001, 3, 24), end: Date.UTC(2001, 3, 26) },
 ];
 
-/** now is event time: a month and a half at once, then so many days a second. */
-export const now = (started, speed) => Math.min(end - 1, first + 45 * day + ((Date.now() - started) / 1000) * speed * day);
+/** now is event time: some days at once, then so many days a second. */
+export const now = (started, speed, days) => Math.min(end - 1, first + days * day + ((Date.now() - started) / 1000) * speed * day);
 
 const daily = [0.2, 0.05, 0.05, 0.05, 0.2, 0.7, 2.6, 4.6, 5.8, 6, 5.8, 5.9, 6, 6, 6, 6, 6.1, 6.3, 6.2, 5.6, 4.8, 3.6, 1.9, 0.6];
 const total = daily.reduce((a, b) => a + b);

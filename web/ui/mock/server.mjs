@@ -1,5 +1,5 @@
 // A stand-in for `fairlead serve` while the page is worked on: serves dist/ and invented flights through /api/v1.
-//   node mock/server.mjs [port]      MOCK_SPEED: days of event time a second
+//   node mock/server.mjs [port]      MOCK_SPEED: days of event time a second; MOCK_DAYS: days at the start
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -8,10 +8,11 @@ import { columns, day, first, incidents, measure, now, random, realised, rowsIn,
 
 const port = Number(process.argv[2] ?? 8090);
 const speed = Number(process.env.MOCK_SPEED ?? 0.5);
+const days = Number(process.env.MOCK_DAYS ?? 45);
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 const started = Date.now();
 const iso = (t) => new Date(t).toISOString().replace(".000Z", "Z");
-const until = () => now(started, speed);
+const until = () => now(started, speed, days);
 const threshold = 0.2;
 
 function history() {

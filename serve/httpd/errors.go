@@ -1,0 +1,71 @@
+package httpd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// ErrorBody is every error's body.
+type ErrorBody struct {
+	Error string `json:"error"` // what was expected and what came
+	Code  string `json:"code"`
+	Hint  string `json:"hint,omitempty"` // how to fix it
+}
+
+// methodError is a path that exists, asked with a wrong method.
+type methodError struct{ allowed string }
+
+func (e *methodError) Error() string { return "wrong method" }
+
+var statuses = map[fairlead.Code]int{
+	fairlead.CodeInvalid: 400, fairlead.CodeNotFound: 404, fairlead.CodeConflict: 409, fairlead.CodeTooLarge: 413,
+	fairlead.CodeExhausted: 429, fairlead.CodeCanceled: 499, fairlead.CodeUnsupported: 501,
+	fairlead.CodeUnavailable: 503, fairlead.CodeDeadline: 504, fairlead.CodeInternal: 500,
+}
+
+// fail answers with an error. What is not a *fairlead.Error stays in the log.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var method *methodError
+	if errors.As(err, &method) {
+		w.Header().Set("Allow", method.allowed)
+		writeError(w, http.StatusMethodNotAllowed, ErrorBody{
+			Error: fmt.Sprintf("%s takes %s, but %s came", r.URL.Path, method.allowed, r.Method), Code: "method_not_allowed"})
+		return
+	}
+	code := fairlead.CodeOf(err)
+	status := statuses[code]
+	var e *fairlead.Error
+	if !errors.As(err, &e) {
+		e = fairlead.Errorf(fairlead.CodeInternal, "the server failed on this request").Hintf("the server's log says more")
+	}
+	if status >= 500 && code == fairlead.CodeInternal {
+		h.o.Log.Error("a request failed", "path", r.URL.Path, "error", err, "cause", errors.Unwrap(e))
+	}
+	retry := e.Retry.Seconds()
+	if retry == 0 && status == http.StatusServiceUnavailable {
+		retry = 1
+	}
+	if retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry))))
+	}
+	writeError(w, status, ErrorBody{Error: e.Message, Code: string(code), Hint: e.Hint})
+}
+
+func writeError(w http.ResponseWriter, status int, body ErrorBody) {
+	w.Header().Del("Content-Encoding")
+	writeJSON(w, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // a client that went away
+}
