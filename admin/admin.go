@@ -45,6 +45,7 @@ type Options struct {
 	Deployments Deployments
 	Labels      Labels
 	Findings    Findings
+	Watermark   func(ctx context.Context, name fairlead.Name) (time.Time, error) // latest event time
 	References  References
 	Alerts      Alerts
 	SQL         SQL

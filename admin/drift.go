@@ -179,21 +179,22 @@ func (s *server) distribution(ctx context.Context, w watch.Window, column string
 	if col < 0 {
 		return api.Distribution{}, unknown("column", column, ref.Layout.Columns, func(c profile.Column) string { return c.Name })
 	}
-	deltas, err := s.Findings.Profiles(ctx, w)
+	found, err := s.Findings.Findings(ctx, Span{w.Deployment, w.Version, w.Grain, w.Start, w.Grain.End(w.Start), 1})
 	if err != nil {
 		return api.Distribution{}, err
 	}
-	current := profile.NewCounts(ref.Layout)
-	for _, blob := range deltas {
-		delta, err := profile.ParseCounts(ref.Layout, blob)
-		if err != nil {
-			return api.Distribution{}, err
-		}
-		if err := current.Merge(delta); err != nil {
-			return api.Distribution{}, err
-		}
+	mark, err := s.Watermark(ctx, w.Deployment)
+	if err != nil {
+		return api.Distribution{}, err
 	}
-	base, phase := ref.For(w.Start, w.Grain.End(w.Start))
+	at := slices.IndexFunc(found, func(f watch.Finding) bool { return f.Column == column })
+	closed := at < 0 || !found[at].Provisional
+	until := w.Until(ref, closed, mark)
+	current, err := watch.Merged(ctx, s.Findings.Profiles, ref.Layout, w, until)
+	if err != nil {
+		return api.Distribution{}, err
+	}
+	base, phase := ref.For(w.Start, until)
 	c := ref.Layout.Columns[col]
 	out := api.Distribution{
 		Column: c.Name, Kind: string(c.Kind), Grain: string(w.Grain), Start: w.Start, End: w.Grain.End(w.Start),
@@ -208,14 +209,8 @@ func (s *server) distribution(ctx context.Context, w watch.Window, column string
 			out.RefMean = number(mean)
 		}
 	}
-	found, err := s.Findings.Findings(ctx, Span{w.Deployment, w.Version, w.Grain, w.Start, w.Grain.End(w.Start), 1})
-	if err != nil {
-		return api.Distribution{}, err
-	}
-	for _, f := range found {
-		if f.Column == c.Name { // the verdict is the watch room's, not a second opinion
-			out.Cell.Verdict, out.Cell.Provisional = string(f.Verdict), f.Provisional
-		}
+	if at >= 0 { // the verdict is the watch room's, not a second opinion
+		out.Cell.Verdict, out.Cell.Provisional = string(found[at].Verdict), found[at].Provisional
 	}
 	return out, nil
 }

@@ -51,7 +51,7 @@ func (a *App) handler() http.Handler {
 	mux.Handle("/v1/", inference)
 	admin.New(mux, admin.Options{
 		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Status: a.status,
-		Models: a, Deployments: a, Labels: a, Findings: findings{a.store}, References: a.deployer, Alerts: a, SQL: a,
+		Models: a, Deployments: a, Labels: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a,
 		MaxUpload: a.config.MaxUpload,
 	})
 	mux.HandleFunc("GET /healthz", a.health)

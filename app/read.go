@@ -205,6 +205,11 @@ func (f findings) Profiles(ctx context.Context, w watch.Window) ([][]byte, error
 	return f.store.Profiles(ctx, w)
 }
 
+func (a *App) watermark(ctx context.Context, name fairlead.Name) (time.Time, error) {
+	stats, err := a.store.Stats(ctx, name)
+	return stats.To, err
+}
+
 // Models implements admin.Models.
 func (a *App) Models(ctx context.Context) ([]api.Model, error) {
 	all, err := a.registry.List(ctx)

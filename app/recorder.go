@@ -17,6 +17,8 @@ const (
 	maxPendingRows = 250_000
 	// flushRows starts a batch early, so that one message stays near a megabyte.
 	flushRows = 20_000
+	// chunkBytes bounds one message's rows before compression, well under what the event log takes.
+	chunkBytes = 6 << 20
 )
 
 // recorder takes finished predictions off the request path: it counts every row into per-minute profiles and writes the
@@ -196,23 +198,39 @@ func (r *recorder) encode(b *batch) ([]message, error) {
 	return out, nil
 }
 
-// chunks cuts predictions into lists of at most flushRows rows each; a larger prediction is cut by rows.
+// chunks cuts predictions into lists of at most flushRows rows and about chunkBytes each; a larger prediction is cut by
+// rows.
 func chunks(all []*fairlead.Prediction) [][]*fairlead.Prediction {
 	var out [][]*fairlead.Prediction
-	rows := flushRows // so that the first prediction opens a list
-	add := func(p *fairlead.Prediction) {
-		if rows+len(p.Rows) > flushRows {
-			out, rows = append(out, nil), 0
-		}
-		out[len(out)-1] = append(out[len(out)-1], p)
-		rows += len(p.Rows)
-	}
+	rows, size := flushRows, 0 // full, so that the first prediction opens a list
 	for _, p := range all {
-		for from := 0; from < len(p.Rows); from += flushRows {
-			add(rowsOf(p, from, min(from+flushRows, len(p.Rows))))
+		perRow := rowBytes(p)
+		step := max(1, min(flushRows, chunkBytes/perRow))
+		for from := 0; from < len(p.Rows); from += step {
+			part := rowsOf(p, from, min(from+step, len(p.Rows)))
+			n := len(part.Rows)
+			if rows+n > flushRows || size+n*perRow > chunkBytes {
+				out, rows, size = append(out, nil), 0, 0
+			}
+			out[len(out)-1] = append(out[len(out)-1], part)
+			rows, size = rows+n, size+n*perRow
 		}
 	}
 	return out
+}
+
+// rowBytes estimates the size of one row before compression.
+func rowBytes(p *fairlead.Prediction) int {
+	size := 100 // ids, times, key
+	for _, tensors := range [][]fairlead.Tensor{p.Inputs, p.Outputs} {
+		for i := range tensors {
+			size += 8 * tensors[i].Width()
+			if s, ok := tensors[i].Data.([]string); ok && len(s) > 0 {
+				size += len(s[0]) * tensors[i].Width()
+			}
+		}
+	}
+	return size
 }
 
 func rowsOf(p *fairlead.Prediction, from, to int) *fairlead.Prediction {

@@ -70,6 +70,13 @@ func (c *call) fillRows() error {
 		return fairlead.Invalid(`"rows" describes %s, but the request has %d`, plural(len(in.Rows), "row"), c.rows).
 			Hintf("give one entry per row of the first dimension, or leave \"rows\" away")
 	}
+	ids := make(map[string]bool, len(in.Rows))
+	for _, r := range in.Rows {
+		if r.ID != "" && ids[r.ID] {
+			return fairlead.Invalid(`"rows" has the id %q twice`, r.ID).Hintf("a label finds its prediction by this id")
+		}
+		ids[r.ID] = true
+	}
 	rows := slices.Clone(in.Rows)
 	if rows == nil {
 		rows = make([]fairlead.RowMeta, c.rows)

@@ -89,28 +89,22 @@ func (w *Watcher) drift(ctx context.Context, t *task, m *model, rule alert.Rule,
 		e.decided = true // and says nothing on any column
 		return nil
 	}
-	blobs, err := w.src.Profiles(ctx, t.Window)
-	if err != nil {
-		return fmt.Errorf("read profiles: %w", err)
-	}
 	layout := m.reference.Layout
-	counts := profile.NewCounts(layout)
-	for _, b := range blobs {
-		minute, err := profile.ParseCounts(layout, b)
-		if err == nil {
-			err = counts.Merge(minute)
-		}
-		if err != nil {
-			w.badProfiles.Add(1)
-			w.log.Error("stored profile is damaged, the window has no findings", "window", t.Window, "error", err)
-			return nil
-		}
+	until := t.Until(m.reference, t.closed, w.watermarks[t.Deployment])
+	counts, err := Merged(ctx, w.src.Profiles, layout, t.Window, until)
+	if errors.Is(err, errDamaged) {
+		w.badProfiles.Add(1)
+		w.log.Error("the window has no findings", "window", t.Window, "error", err)
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if counts.N == 0 {
 		return nil
 	}
 	e.decided = true
-	ref, description := m.reference.For(t.Start, t.End())
+	ref, description := m.reference.For(t.Start, until)
 	for col := range layout.Columns {
 		f, err := compare(layout, col, ref, counts)
 		name := layout.Columns[col].Name

@@ -184,8 +184,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"instances":[{"hour":7,"weekday":1,"distance":733.5,"origin":"ATL","seats":100}]}`))
 	f.Add([]byte(`{"inputs":[{"name":"x","datatype":"FP32","shape":[2,2],"data":[[1,2],[3,4]]}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, schema := range []*Schema{dense, flights} {
-			r, err := Decode(body, schema)
+		for i, schema := range []*Schema{dense, flights, dense, flights} {
+			decode := Decode
+			if i >= 2 {
+				decode = DecodeRows
+			}
+			r, err := decode(body, schema)
 			if err != nil {
 				if c := fairlead.CodeOf(err); c != fairlead.CodeInvalid && c != fairlead.CodeUnsupported {
 					t.Fatalf("code %s: %v", c, err)

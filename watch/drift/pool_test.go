@@ -22,6 +22,9 @@ func TestPoolKeepsRowsAndNewValuesApart(t *testing.T) {
 	if r, _ := Pool(ref, cur, 0, 1000); !slices.Equal(r, ref) {
 		t.Error("without rows the counts are left alone")
 	}
+	if r, _ := Pool(ref, cur, 1, 1000); !slices.Equal(r, ref) {
+		t.Error("one row: everything would be pooled into one bin, which always agrees")
+	}
 }
 
 // TestPooledFloorHolds draws windows from a Zipf reference of 100 categories without drift: the floor at one in a thousand

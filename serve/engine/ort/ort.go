@@ -1,9 +1,10 @@
 // Package ort runs ONNX models on ONNX Runtime, on the CPU. It is the only package with C in it.
 //
-// It binds the library itself rather than through onnxruntime_go, which cannot give scalars and strings with a zero
-// byte, drops the chosen outputs and the element types of sequences and maps, ends a run by context only without
-// I/O binding, loads every model twice to learn its signature, and leaves Go memory in C's hands without pinning it.
-// Here a run is two calls into C: one computes and describes the outputs in place, the other frees them.
+// It binds the library itself rather than through yalue/onnxruntime_go v1.27, which has no scalars (a shape without
+// dimensions is refused), cuts strings at a zero byte, fixes the outputs when a session is made, has no way to end a run
+// through I/O binding, does not tell the element types of sequences and maps, loads a model a second time to learn its
+// signature, and leaves Go memory in C's hands without pinning it. Here a run is two calls into C: one computes and
+// describes the outputs in place, the other frees them.
 //
 // The library is given one thread per run: the caller's own. How many runs go on at once is the caller's business.
 package ort

@@ -10,7 +10,7 @@ const iso = (t: number) => new Date(t).toISOString().replace(".000Z", "Z");
 
 test.skip(!process.env.FAIRLEAD_URL, "FAIRLEAD_URL names no server");
 test.use({ viewport: { width: 1440, height: 1000 }, deviceScaleFactor: process.env.SCREENSHOTS ? 1.5 : 1, colorScheme: "light" });
-test.setTimeout(300_000);
+test.setTimeout(540_000);
 
 async function deployment(page: Page): Promise<Deployment | undefined> {
   const response = await page.request.get("/api/v1/deployments");
@@ -45,7 +45,7 @@ test("flights flow, the planted unit turns distance red and nothing else", async
     await expect.poll(async () => Number(await map.getAttribute("data-windows")), { timeout: 60_000 }).toBeGreaterThan(6);
   });
 
-  await expect.poll(() => incident(page), { timeout: 60_000 }).toBeTruthy();
+  await expect.poll(() => incident(page), { timeout: 180_000, intervals: [500] }).toBeTruthy();
   const { start, end } = (await incident(page))!;
 
   await test.step("distance is calm before, red after", async () => {
@@ -83,9 +83,9 @@ test("flights flow, the planted unit turns distance red and nothing else", async
   });
 
   await test.step("metrics with the share of labels, and the alert", async () => {
-    await expect(page.getByTestId("metrics").locator("canvas")).toBeVisible();
+    await expect(page.getByTestId("metrics").locator("canvas")).toBeVisible({ timeout: 150_000 });
     await expect(page.getByTestId("metric-accuracy")).toContainText("%", { timeout: 60_000 });
-    await expect(page.getByTestId("label-share")).toContainText(/[1-9]\d*.*%/);
+    await expect(page.getByTestId("label-share")).toContainText(/[1-9]\d*.*%/, { timeout: 60_000 });
     await expect(page.locator('[data-testid="alert"][data-column="distance"]').first()).toBeVisible({ timeout: 60_000 });
   });
 
@@ -116,7 +116,7 @@ async function pictures(page: Page, start: number, end: number): Promise<void> {
   const right = end + 48 * hour;
   await expect.poll(() => eventTime(page), { timeout: 120_000 }).toBeGreaterThan(Math.min(right, end + 6 * hour));
   await page.goto(`/d/${name}?grain=hour&span=7d&to=${iso(Math.min(right, Math.floor((await eventTime(page)) / hour) * hour))}`);
-  await expect(page.getByTestId("metrics").locator("canvas")).toBeVisible();
+  await expect(page.getByTestId("metrics").locator("canvas")).toBeVisible({ timeout: 60_000 });
   expect(start).toBeLessThan(right);
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme: scheme });

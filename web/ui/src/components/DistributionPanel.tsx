@@ -4,7 +4,7 @@ import type { Bin, Distribution, Drift, Grain } from "../api/types";
 import { count, percent } from "../lib/format";
 import { at, iso, windowName } from "../lib/time";
 import { words, read } from "../lib/verdict";
-import { explain, headline } from "../lib/words";
+import { binName, explain, headline, shownBins } from "../lib/words";
 import { Measures } from "./Measures";
 import { Refusal, Skeleton } from "./Notice";
 
@@ -84,7 +84,7 @@ function Body({ d, threshold }: { d: Distribution; threshold: number }) {
           <li key={line}>{line}</li>
         ))}
       </ul>
-      <Bars bins={d.bins ?? []} />
+      <Bars bins={shownBins(d.bins ?? [])} />
       <Measures cell={d.cell} />
       <dl className="facts">
         <dt>Rows in the window</dt>
@@ -119,8 +119,8 @@ function Bars({ bins }: { bins: Bin[] }) {
       </thead>
       <tbody>
         {bins.map((b) => (
-          <tr key={b.kind + b.label} className={ordinary.has(b.kind) ? undefined : "special"} title={`${b.label}: ${count(b.rows)} rows`}>
-            <th scope="row">{b.label}</th>
+          <tr key={b.kind + b.label} className={ordinary.has(b.kind) ? undefined : "special"} title={`${binName(b)}: ${count(b.rows)} rows`}>
+            <th scope="row">{binName(b)}</th>
             <td className="bar-cell">
               <div className="bar-track">
                 <div className={`bar-current ${b.kind}`} style={{ width: width(b.current) }} />

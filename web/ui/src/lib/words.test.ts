@@ -4,7 +4,7 @@ import { labelCommand, predictCommand } from "./commands";
 import { parseRoute } from "./route";
 import { cellText, csv, numeric } from "./table";
 import { cell } from "./cell.fixture";
-import { explain, headline } from "./words";
+import { binName, explain, headline, shownBins } from "./words";
 
 const bin = (kind: Bin["kind"], label: string, reference: number, current: number): Bin => ({ label, kind, low: null, high: null, reference, current, rows: Math.round(1000 * current) });
 const distribution = (more: Partial<Distribution>): Distribution => ({
@@ -33,6 +33,19 @@ describe("a distribution in words", () => {
     expect(headline(distribution({ cell: cell({ psi: 0.1, psi_debiased: 0.09 }) }))).toContain("less than the threshold");
   });
   it("divides by no mean of zero", () => expect(explain(distribution({ mean: 5, reference_mean: 0 }))).toEqual(["Mean 0 → 5."]));
+});
+
+describe("bins", () => {
+  it("are named with readable bounds", () => {
+    expect(binName({ ...bin("range", "1069 … 1589", 0, 0), low: 1069, high: 1589 })).toBe("1,069 … 1,589");
+    expect(binName({ ...bin("over", "> 4962", 0, 0), low: 4962 })).toBe("over 4,962");
+    expect(binName({ ...bin("under", "< 0.5", 0, 0), high: 0.5 })).toBe("under 0.5");
+    expect(binName(bin("category", "ORD", 0, 0))).toBe("ORD");
+  });
+  it("that are special and empty are left out, and under comes first", () => {
+    const bins = [bin("range", "a", 0.5, 0), bin("range", "b", 0, 0), bin("under", "u", 0, 0.1), bin("over", "o", 0, 0.1), bin("null", "null", 0, 0), bin("nan", "NaN", 0.1, 0)];
+    expect(shownBins(bins).map((b) => b.label)).toEqual(["u", "a", "b", "o", "NaN"]);
+  });
 });
 
 describe("routes", () => {

@@ -5,6 +5,21 @@ import { measure, percent, plural, value } from "./format";
 const share = (bins: Bin[], kind: Bin["kind"], side: "reference" | "current") =>
   bins.filter((b) => b.kind === kind).reduce((sum, b) => sum + b[side], 0);
 
+/** binName writes a bin's bounds as people read numbers; other bins carry their own label. */
+export function binName(b: Bin): string {
+  if (b.kind === "range" && b.low !== null && b.high !== null) return `${value(b.low)} … ${value(b.high)}`;
+  if (b.kind === "under" && b.high !== null) return `under ${value(b.high)}`;
+  if (b.kind === "over" && b.low !== null) return `over ${value(b.low)}`;
+  return b.label;
+}
+
+/** shownBins leaves out special bins that are empty on both sides, and puts what lies under the range first. */
+export function shownBins(bins: Bin[]): Bin[] {
+  const ordinary = (b: Bin) => b.kind === "range" || b.kind === "value" || b.kind === "category";
+  const shown = bins.filter((b) => ordinary(b) || b.reference > 0 || b.current > 0);
+  return [...shown.filter((b) => b.kind === "under"), ...shown.filter((b) => b.kind !== "under")];
+}
+
 /** headline is the verdict in one sentence. */
 export function headline(d: Distribution): string {
   const { cell } = d;
@@ -55,7 +70,7 @@ export function explain(d: Distribution): string[] {
     .sort((a, b) => Math.abs(b.current - b.reference) - Math.abs(a.current - a.reference))
     .slice(0, d.kind === "categorical" ? 3 : 2);
   for (const b of moved) {
-    const name = b.kind === "other" ? "All other known values" : b.label;
+    const name = b.kind === "other" ? "All other known values" : binName(b);
     if (b.current === 0) out.push(`${name} has gone (reference: ${percent(b.reference)}).`);
     else out.push(`${name}: ${percent(b.reference)} → ${percent(b.current)} of rows.`);
   }
