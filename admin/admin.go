@@ -162,5 +162,5 @@ func toStatus(err error) huma.StatusError {
 			status:    http.StatusInternalServerError,
 		}
 	}
-	return &body{ErrorBody: api.ErrorBody{Error: e.Error(), Code: string(e.Code), Hint: e.Hint}, status: statuses[e.Code], retry: e.Retry}
+	return &body{ErrorBody: api.ErrorBody{Error: e.Message, Code: string(e.Code), Hint: e.Hint}, status: statuses[e.Code], retry: e.Retry}
 }

@@ -169,7 +169,7 @@ func readError(resp *http.Response) error {
 	if code == "" {
 		code = codeOf(resp.StatusCode)
 	}
-	e := fairlead.Errorf(code, "%s", strings.TrimSuffix(body.Error, " ("+body.Hint+")"))
+	e := fairlead.Errorf(code, "%s", body.Error)
 	e.Hint = body.Hint
 	return e
 }

@@ -34,11 +34,12 @@ func (m *meter) tick(now time.Time, event int64, air int) {
 	m.day = event / 1440
 	if wall >= time.Second {
 		m.rates = Progress{RowsPerSecond: float64(m.rows-m.before) / wall.Seconds()}
-		if moved := event - m.from; moved > 0 {
+		moved := event - m.from
+		if moved > 0 {
 			m.rates.PerDay = wall * 1440 / time.Duration(moved)
 		}
 		// A little more than asked for is rounding; the steps are not endlessly fine.
-		m.rates.Behind = m.opt.PerDay > 0 && m.rates.PerDay > m.opt.PerDay+m.opt.PerDay/5
+		m.rates.Behind = m.opt.PerDay > 0 && (moved == 0 || m.rates.PerDay > m.opt.PerDay+m.opt.PerDay/5)
 		m.since, m.from, m.before = now, event, m.rows
 	}
 	p := m.progress()

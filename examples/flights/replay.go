@@ -20,6 +20,7 @@ type Options struct {
 	PerDay   time.Duration // wall time of one day of flights; 0: as fast as the server takes them
 	Step     time.Duration // event time of one request, whole minutes; 5 minutes
 	From, To time.Time     // span of event time; Start and End
+	MaxLag   time.Duration // the replay waits while the server stores what it recorded later than this; 5 seconds; negative: never
 
 	Client   *http.Client   // one of its own
 	Clock    Clock          // the computer's
@@ -66,6 +67,9 @@ type Replay struct {
 func New(opt Options) (*Replay, error) {
 	if opt.Step == 0 {
 		opt.Step = 5 * time.Minute
+	}
+	if opt.MaxLag == 0 {
+		opt.MaxLag = 5 * time.Second
 	}
 	if opt.From.IsZero() {
 		opt.From = Start
@@ -173,11 +177,13 @@ type sender struct {
 	faults  []Fault // not announced yet
 	pace    pace
 	air     landings
-	checked bool // the server takes our ids
+	checked bool      // the server takes our ids
+	asked   time.Time // how far the server lags
 }
 
 func (s *sender) run(ctx context.Context, from int64, batches <-chan batch) error {
-	s.pace.start(s.opt.Clock.Now(), from)
+	s.asked = s.opt.Clock.Now()
+	s.pace.start(s.asked, from)
 	s.meter.begin(s.opt.Clock.Now(), from)
 	end := from
 	for b := range batches {
@@ -198,6 +204,9 @@ func (s *sender) run(ctx context.Context, from int64, batches <-chan batch) erro
 
 // step waits for the end of a batch's event time, sends it and hands over the labels that are due by then.
 func (s *sender) step(ctx context.Context, b batch) error {
+	if err := s.keepUp(ctx); err != nil {
+		return err
+	}
 	if err := s.opt.Clock.Sleep(ctx, s.pace.wait(s.opt.Clock.Now(), b.end)); err != nil {
 		return err
 	}
@@ -219,6 +228,25 @@ func (s *sender) step(ctx context.Context, b batch) error {
 	}
 	s.meter.tick(s.opt.Clock.Now(), b.end, len(s.air))
 	return nil
+}
+
+// keepUp asks once a second how far the server's store lags behind what it has recorded, and waits while that is too far:
+// predictions are answered faster than they are stored, and the difference would grow without bound.
+func (s *sender) keepUp(ctx context.Context) error {
+	if s.opt.MaxLag < 0 || s.opt.Clock.Now().Sub(s.asked) < time.Second {
+		return nil
+	}
+	for {
+		status, err := s.client.status(ctx)
+		s.asked = s.opt.Clock.Now()
+		if err != nil || seconds(status.Lag) <= s.opt.MaxLag {
+			return ctx.Err() // a server that is gone shows in the next request
+		}
+		if err := s.opt.Clock.Sleep(ctx, settlePoll); err != nil {
+			return err
+		}
+		s.meter.tick(s.opt.Clock.Now(), s.meter.event, len(s.air))
+	}
 }
 
 // infer sends one request, again as long as the server is only overloaded.

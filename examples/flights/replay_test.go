@@ -206,6 +206,37 @@ func TestReplayResumes(t *testing.T) {
 	}
 }
 
+func TestReplayWaitsForTheStore(t *testing.T) {
+	s := newRiver(t)
+	lags := map[int]int{} // question → predictions asked for by then
+	s.lag = func(n int) float64 {
+		if n < 3 || n > 20 {
+			return 4
+		}
+		lags[n] = s.requests["infer"]
+		return 60
+	}
+	opt := options(s)
+	behind := 0
+	opt.Progress = func(p Progress) {
+		if p.Behind {
+			behind++
+		}
+	}
+	if err := run(t, opt); err != nil {
+		t.Fatal(err)
+	}
+	complete(t, s)
+	for n := 3; n <= 20; n++ {
+		if lags[n] != lags[3] {
+			t.Fatalf("at question %d about the lag %d requests were made, at the first that lagged %d", n, lags[n], lags[3])
+		}
+	}
+	if lags[3] == 0 || behind == 0 {
+		t.Errorf("%d requests before the lag, %d reports say that the replay is behind", lags[3], behind)
+	}
+}
+
 func TestReplayPlantsIncidents(t *testing.T) {
 	s := newRiver(t)
 	opt := options(s)

@@ -63,6 +63,7 @@ type river struct {
 	// fail may answer a request itself: record says whether what it carries is kept all the same; status 0 breaks the
 	// connection. It is called with the number of requests of that kind, from 1.
 	fail func(kind string, n int) (status int, record, failed bool)
+	lag  func(n int) float64 // in seconds, at the nth question; overrides the store's own
 }
 
 func newRiver(t *testing.T) *river {
@@ -159,6 +160,10 @@ func (s *river) annotate(r *http.Request) any {
 // status stores what was recorded, but only when it is asked for the second time: until then it lags.
 func (s *river) status(*http.Request) any {
 	st := api.Status{LossLimit: 1}
+	if s.lag != nil {
+		st.Lag = s.lag(s.requests["status"])
+		return st
+	}
 	if s.recorded < len(s.rows) && s.requests["status"]%3 != 0 {
 		st.Lag = 0.5
 		return st
