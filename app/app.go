@@ -70,6 +70,7 @@ func (a *App) plan() []lifecycle.Part {
 		return lifecycle.Part{Name: name, Start: start, Stop: stop}
 	}
 	plan := []lifecycle.Part{
+		a.debugPart(),
 		part("inference engine", a.startEngine, func(context.Context) error { return a.runtime.Close() }),
 		part("event log", a.startEvents, func(context.Context) error { return a.events.Close() }),
 		part("evaluation store", a.startStore, func(context.Context) error { return a.store.Close() }),
@@ -156,9 +157,12 @@ func (a *App) startDeployments(ctx context.Context) error {
 	return a.deployer.open(ctx)
 }
 
-// watchLoop evaluates what changed, as long as there is something, and looks again every second.
+// watchSlice is how many windows are evaluated and saved at a time.
+const watchSlice = 200
+
+// watchLoop evaluates what changed every second; a backlog is worked off slice by slice without a pause.
 func (a *App) watchLoop(ctx context.Context) {
-	w := watch.New(a.store, a.store, a.deployer, a.books, watch.Options{Rule: a.deployer.Rule, Now: time.Now}, a.log)
+	w := watch.New(a.store, a.store, a.deployer, a.books, watch.Options{Rule: a.deployer.Rule, Now: time.Now, MaxWindows: watchSlice}, a.log)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -167,7 +171,7 @@ func (a *App) watchLoop(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				a.log.Error("watch", "err", err)
 			}
-			if err != nil || changed == 0 || ctx.Err() != nil {
+			if err != nil || changed < watchSlice || ctx.Err() != nil {
 				break
 			}
 		}

@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Data    string // folder of everything that must survive a restart
 	HTTP    string // address of REST, UI and metrics
+	Debug   string // address of Go's profiler, for developers; empty: off
 	Library string // ONNX Runtime's shared library; empty: beside the binary
 	Version string // of the binary
 

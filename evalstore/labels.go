@@ -54,12 +54,18 @@ func (t *tx) ingestLabels(msgs []eventlog.Message) error {
 		if rt == nil {
 			continue // labels may come before the first row
 		}
+		var ids idRange
+		for _, l := range latest {
+			if l.Deployment == d {
+				ids.add(l.PredictionID)
+			}
+		}
 		if _, err := t.exec(`
 			INSERT INTO temp.matched
 			SELECT l.deployment, r.version, r.role, r.seq, r.prediction_id, r.event_time, r.score, r.predicted,
 				l.value, l.time, l.received, l.seq
 			FROM rows.`+quote(string(d))+` r JOIN temp.batch_labels l USING (prediction_id)
-			WHERE l.deployment = ?`, string(d)); err != nil {
+			WHERE l.deployment = ? AND r.prediction_id BETWEEN ? AND ?`, string(d), ids.lo, ids.hi); err != nil {
 			return err
 		}
 	}

@@ -125,7 +125,13 @@ func plain(v any) any {
 		return v.UTC()
 	case duckdb.Decimal:
 		return v.Float64()
-	case *big.Int, duckdb.Interval, duckdb.UUID:
+	case *big.Int:
+		// sum() of integers is a HUGEINT; JSON readers keep integers exact up to 2^53.
+		if v.IsInt64() && v.BitLen() <= 53 {
+			return v.Int64()
+		}
+		return v.String()
+	case duckdb.Interval, duckdb.UUID:
 		return fmt.Sprint(v)
 	case []any:
 		for i := range v {

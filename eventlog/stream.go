@@ -117,15 +117,21 @@ func followEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// gather waits for one message, then takes those the server says are there already, up to n of them and about
-// MaxMessage bytes.
+// more is how long gather waits for another message when it has one: those that have arrived at the consumer are taken
+// without waiting.
+const more = 2 * time.Millisecond
+
+// gather waits for one message, then takes those that are there already, up to n of them and about MaxMessage bytes.
 func gather(ctx context.Context, it jetstream.MessagesContext, s Stream, n int) ([]Message, error) {
 	var msgs []Message
 	size := 0
 	for len(msgs) < n && size < MaxMessage {
-		m, err := it.Next(jetstream.NextContext(ctx))
+		m, err := next(ctx, it, len(msgs) > 0)
 		if err != nil {
 			return msgs, err
+		}
+		if m == nil {
+			break
 		}
 		meta, err := m.Metadata()
 		if err != nil {
@@ -133,11 +139,22 @@ func gather(ctx context.Context, it jetstream.MessagesContext, s Stream, n int) 
 		}
 		msgs = append(msgs, Message{Stream: s, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()})
 		size += len(m.Data())
-		if meta.NumPending == 0 {
-			break
-		}
 	}
 	return msgs, nil
+}
+
+// next is the next message. In a hurry it is nil when none is there.
+func next(ctx context.Context, it jetstream.MessagesContext, hurry bool) (jetstream.Msg, error) {
+	if !hurry {
+		return it.Next(jetstream.NextContext(ctx))
+	}
+	soon, cancel := context.WithTimeout(ctx, more)
+	defer cancel()
+	m, err := it.Next(jetstream.NextContext(soon))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, nil
+	}
+	return m, err
 }
 
 // Lag is the age of the oldest message after the given sequence number, 0 when there is none.

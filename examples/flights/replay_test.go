@@ -90,6 +90,8 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	complete(t, s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.annotations) != 0 {
 		t.Errorf("annotations without an incident: %v", s.annotations)
 	}
@@ -170,12 +172,14 @@ func TestReplayResumes(t *testing.T) {
 	for i := 0; ; i++ {
 		ctx, cancel := context.WithCancel(context.Background())
 		if i < len(stopAt) {
+			s.mu.Lock()
 			s.fail = func(kind string, n int) (int, bool, bool) {
 				if kind == "infer" && n == stopAt[i] {
 					cancel()
 				}
 				return 0, false, false
 			}
+			s.mu.Unlock()
 		}
 		r, err := New(options(s))
 		if err != nil {
@@ -196,11 +200,15 @@ func TestReplayResumes(t *testing.T) {
 	complete(t, s)
 
 	// Once more, with everything there and a prediction made by hand today: only labels are sent.
+	s.mu.Lock()
 	s.fail, s.foreign = nil, time.Now()
+	s.mu.Unlock()
 	if err := run(t, options(s)); err != nil {
 		t.Fatal(err)
 	}
 	complete(t, s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.requests["sql"] != 1 {
 		t.Errorf("the latest flight was asked for %d times", s.requests["sql"])
 	}
@@ -227,6 +235,8 @@ func TestReplayWaitsForTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	complete(t, s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for n := 3; n <= 20; n++ {
 		if lags[n] != lags[3] {
 			t.Fatalf("at question %d about the lag %d requests were made, at the first that lagged %d", n, lags[n], lags[3])
@@ -244,6 +254,8 @@ func TestReplayPlantsIncidents(t *testing.T) {
 	if err := run(t, opt); err != nil {
 		t.Fatal(err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.annotations) != 1 || s.annotations[0].ID != "planted-unit" {
 		t.Fatalf("announced up to 8 March: %+v", s.annotations)
 	}

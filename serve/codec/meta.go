@@ -17,6 +17,47 @@ type Meta struct {
 	Deadline time.Duration     // from arrival; 0: none
 }
 
+// HeaderMeta reads what headers, or gRPC's metadata, say about a request: its id, "" if they do not say, and its Meta.
+// get gives the value of a header, "" for one that is absent. On error the id is still the client's if it can be one.
+func HeaderMeta(get func(key string) string) (id string, m Meta, err error) {
+	if s := get("Fairlead-Request-Id"); s != "" {
+		if err := CheckID("header Fairlead-Request-Id", s); err != nil {
+			return "", m, err
+		}
+		id = s
+	}
+	if s := get("Fairlead-Event-Time"); s != "" {
+		if m.Time, err = ParseTime("header Fairlead-Event-Time", s); err != nil {
+			return id, m, err
+		}
+	}
+	m.Key = get("Fairlead-Entity-Key")
+	if m.Tags, err = ParseTags("header Fairlead-Tags", get("Fairlead-Tags")); err != nil {
+		return id, m, err
+	}
+	if s := get("Fairlead-Deadline"); s != "" {
+		m.Deadline, err = ParseDeadline("header Fairlead-Deadline", s)
+	}
+	return id, m, err
+}
+
+// Over is m, completed from below where m does not say.
+func (m Meta) Over(below Meta) Meta {
+	if m.Time.IsZero() {
+		m.Time = below.Time
+	}
+	if m.Key == "" {
+		m.Key = below.Key
+	}
+	if m.Tags == nil {
+		m.Tags = below.Tags
+	}
+	if m.Deadline == 0 {
+		m.Deadline = below.Deadline
+	}
+	return m
+}
+
 // ParseTime reads an event time. where is the header or parameter that it came in, for the error.
 func ParseTime(where, s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
@@ -89,8 +130,8 @@ func (p *parser) parameters(of string) (map[string]any, error) {
 	return m, err
 }
 
-// readMeta takes from the parameters what they say about the rows.
-func readMeta(parameters map[string]any) (m Meta, err error) {
+// ReadMeta takes from a request's parameters what they say about its rows. All errors are CodeInvalid.
+func ReadMeta(parameters map[string]any) (m Meta, err error) {
 	for _, key := range []string{"event_time", "entity_key", "tags", "deadline"} {
 		v, ok := parameters[key]
 		if !ok {

@@ -72,7 +72,7 @@ func decode(body []byte, s *Schema, field func(*Request, *parser, *Schema, strin
 		return nil, fairlead.Invalid(`the body has no "inputs" and no "instances"; %s`, came).
 			Hintf("for example %s", s.Example())
 	}
-	r.Meta, err = readMeta(r.Parameters)
+	r.Meta, err = ReadMeta(r.Parameters)
 	return r, err
 }
 
@@ -281,16 +281,37 @@ func (p *parser) shape(of string) ([]int64, error) {
 			return fairlead.Invalid("dimension %d of the shape of %s is %s; expected an integer", i, of, p.found())
 		}
 		if d < 0 {
-			return fairlead.Invalid("dimension %d of the shape of %s is %d; a request says how much it sends", i, of, d).
-				Hintf("-1 stands for any size only in a model's metadata")
+			return negative(of, i, d)
 		}
-		if i >= 32 {
-			return fairlead.Invalid("the shape of %s has more than 32 dimensions", of)
+		if i >= maxRank {
+			return tooManyDimensions(of)
 		}
 		shape = append(shape, d)
 		return nil
 	})
 	return shape, err
+}
+
+const maxRank = 32
+
+// The errors of a shape or type that no model could take; of is the input as it is called in messages.
+func negative(of string, i int, d int64) error {
+	return fairlead.Invalid("dimension %d of the shape of %s is %d; a request says how much it sends", i, of, d).
+		Hintf("-1 stands for any size only in a model's metadata")
+}
+
+func tooManyDimensions(of string) error {
+	return fairlead.Invalid("the shape of %s has more than %d dimensions", of, maxRank)
+}
+
+func unknownType(name string, t fairlead.DataType) error {
+	return fairlead.Invalid("the datatype of input %s is %s, which does not exist", quote(name), quote(string(t))).
+		Hintf("use BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FP16, BF16, FP32, FP64 or BYTES")
+}
+
+func tooLargeShape(name string, shape []int64) error {
+	return fairlead.Invalid("the shape of input %s is %s, which is more than can be addressed", quote(name),
+		fairlead.ShapeString(shape))
 }
 
 // product multiplies the dimensions; false if it overflows.
@@ -312,13 +333,11 @@ func (p *parser) data(h *head) error {
 	name := "input " + quote(t.Name)
 	values := newColumn(t.Type, false)
 	if values == nil {
-		return fairlead.Invalid("the datatype of %s is %s, which does not exist", name, quote(string(t.Type))).
-			Hintf("use BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FP16, BF16, FP32, FP64 or BYTES")
+		return unknownType(t.Name, t.Type)
 	}
 	want, ok := product(t.Shape)
 	if !ok {
-		return fairlead.Invalid("the shape of %s is %s, which is more than can be addressed", name,
-			fairlead.ShapeString(t.Shape))
+		return tooLargeShape(t.Name, t.Shape)
 	}
 	if p.space() != '[' {
 		return fairlead.Invalid("the data of %s are %s; expected an array", name, p.found())

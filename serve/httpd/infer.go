@@ -36,8 +36,8 @@ func (h *Handler) infer(w http.ResponseWriter, r *http.Request, name, version st
 func (h *Handler) predict(w http.ResponseWriter, r *http.Request, name, version string, d dialect) error {
 	received := h.server.Now()
 	in := serve.Input{}
-	err := readHeaders(r.Header, &in)
-	if in.ID == "" {
+	id, headers, err := codec.HeaderMeta(r.Header.Get)
+	if in.ID = id; id == "" {
 		in.ID = h.server.NewID()
 	}
 	w.Header().Set("Fairlead-Prediction-Id", in.ID)
@@ -61,7 +61,7 @@ func (h *Handler) predict(w http.ResponseWriter, r *http.Request, name, version 
 			if err != nil {
 				return in, err
 			}
-			merge(&in, decoded)
+			merge(&in, headers, decoded)
 			w.Header().Set("Fairlead-Prediction-Id", in.ID)
 			return in, nil
 		},
@@ -94,47 +94,15 @@ func (h *Handler) count(name, version string, in serve.Input, err error) error {
 	return routed
 }
 
-// readHeaders reads what the headers say about a request.
-func readHeaders(header http.Header, in *serve.Input) (err error) {
-	if id := header.Get("Fairlead-Request-Id"); id != "" {
-		if err := codec.CheckID("header Fairlead-Request-Id", id); err != nil {
-			return err
-		}
-		in.ID = id
-	}
-	if s := header.Get("Fairlead-Event-Time"); s != "" {
-		if in.Default.Time, err = codec.ParseTime("header Fairlead-Event-Time", s); err != nil {
-			return err
-		}
-	}
-	in.Default.Key = header.Get("Fairlead-Entity-Key")
-	if in.Default.Tags, err = codec.ParseTags("header Fairlead-Tags", header.Get("Fairlead-Tags")); err != nil {
-		return err
-	}
-	if s := header.Get("Fairlead-Deadline"); s != "" {
-		in.Deadline, err = codec.ParseDeadline("header Fairlead-Deadline", s)
-	}
-	return err
-}
-
 // merge adds what the body says; it wins over the headers.
-func merge(in *serve.Input, r *codec.Request) {
+func merge(in *serve.Input, headers codec.Meta, r *codec.Request) {
 	in.Tensors, in.Outputs, in.Rows = r.Inputs, r.Outputs, r.Rows
 	if r.ID != "" {
 		in.ID = r.ID
 	}
-	if !r.Meta.Time.IsZero() {
-		in.Default.Time = r.Meta.Time
-	}
-	if r.Meta.Key != "" {
-		in.Default.Key = r.Meta.Key
-	}
-	if r.Meta.Tags != nil {
-		in.Default.Tags = r.Meta.Tags
-	}
-	if r.Meta.Deadline > 0 {
-		in.Deadline = r.Meta.Deadline
-	}
+	meta := r.Meta.Over(headers)
+	in.Default = fairlead.RowMeta{Time: meta.Time, Key: meta.Key, Tags: meta.Tags}
+	in.Deadline = meta.Deadline
 }
 
 // tensorMetadata is a tensor as the protocol describes it.

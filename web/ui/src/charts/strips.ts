@@ -49,6 +49,16 @@ const title = (s: string) => {
   return words.charAt(0).toUpperCase() + words.slice(1);
 };
 
+/**
+ * telling leaves out windows with fewer than twenty labels, as at night: one flight is late by 0 or 100 %, and would
+ * set the scale of all. Where traffic is thin throughout, nothing is left out.
+ */
+export function telling(points: MetricsPoint[]): MetricsPoint[] {
+  const labelled = points.map((p) => p.labelled).sort((a, b) => a - b);
+  const median = labelled[Math.floor(labelled.length / 2)] ?? 0;
+  return median < 100 ? points : points.filter((p) => p.labelled >= 20);
+}
+
 export interface Range {
   low: number;
   high: number;
@@ -56,7 +66,7 @@ export interface Range {
 
 /** rangeOf fits a strip's scale to what it shows, the reference included, with room above and below. */
 export function rangeOf(strip: Strip, points: MetricsPoint[], reference: MetricsPoint | null | undefined): Range {
-  const all = [...points, ...(reference ? [reference] : [])]
+  const all = [...telling(points), ...(reference ? [reference] : [])]
     .flatMap((p) => strip.names.map((n) => p.metrics?.[n]))
     .filter((x): x is number => typeof x === "number" && Number.isFinite(x));
   if (all.length === 0) return { low: 0, high: 1 };
@@ -79,6 +89,7 @@ export function stripsOption(m: Metrics, strips: Strip[], ranges: Range[], domai
     const t = at(q.start);
     return t !== undefined && t >= domain.from && t < domain.to;
   });
+  const shown = telling(points);
   const size = grainMillis[m.grain];
   const time = (i: number) => ({ type: "value", gridIndex: i, min: domain.from, max: domain.to, show: false });
   const series: object[] = [];
@@ -92,12 +103,12 @@ export function stripsOption(m: Metrics, strips: Strip[], ranges: Range[], domai
     strip.names.forEach((name, k) => {
       const color = k === 0 ? css(p.accent) : css(p.predicted);
       series.push({
-        ...line(i, lineData(points, name, size)),
+        ...line(i, lineData(shown, name, size)),
         lineStyle: { color, width: k === 0 ? 2 : 1.5, type: k === 0 ? "solid" : [2, 3], cap: "round" },
         z: 3 - k,
       });
     });
-    series.push(dots(points, strip.names[0] ?? "", i, size, p));
+    series.push(dots(shown, strip.names[0] ?? "", i, size, p));
   });
   series.push(labelBars(points, strips.length, size, p));
   return {

@@ -21,7 +21,10 @@ export function MetricsCard(props: Props) {
     <section className="card" aria-labelledby="metrics-title">
       <header className="card-head">
         <h2 id="metrics-title">Model metrics</h2>
-        <span className="hint">realised, as labels arrive · hollow: fewer than 95 % have their label · dashed line: reference</span>
+        <span className="hint">
+          realised, as labels arrive · hollow: fewer than 95 % have their label
+          {props.metrics?.reference && " · dashed line: reference"} · windows with fewer than 20 labels left out
+        </span>
       </header>
       <Body {...props} />
     </section>
