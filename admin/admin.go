@@ -39,7 +39,8 @@ type Options struct {
 	Version     string
 	Log         *slog.Logger
 	Now         func() time.Time
-	Names       func() []fairlead.Name // deployments there are; cheap
+	Names       func() []fairlead.Name                             // deployments there are; cheap
+	Live        func(name fairlead.Name) (fairlead.Version, error) // the version that serves now
 	Status      func(ctx context.Context) (api.Status, error)
 	Models      Models
 	Deployments Deployments

@@ -33,12 +33,12 @@ type Findings interface {
 	Profiles(ctx context.Context, w watch.Window) ([][]byte, error)
 }
 
-// References knows the live version of a deployment and what it is compared with.
+// References knows what a deployment's versions are compared with.
 type References interface {
-	// Live is the version that serves now.
-	Live(name fairlead.Name) (fairlead.Version, error)
 	// Reference is nil when the version has none.
 	Reference(ctx context.Context, name fairlead.Name, v fairlead.Version) (*profile.Reference, fairlead.Signature, error)
+	// Metrics are the model's on its reference data, nil when they are not known.
+	Metrics(name fairlead.Name, v fairlead.Version) map[string]float64
 	Rule(name fairlead.Name) alert.Rule
 }
 
@@ -84,7 +84,7 @@ func (s *server) version(deployment string, v int) (fairlead.Name, fairlead.Vers
 	if err != nil || v > 0 {
 		return name, fairlead.Version(v), err
 	}
-	live, err := s.References.Live(name)
+	live, err := s.Live(name)
 	return name, live, err
 }
 

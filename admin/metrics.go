@@ -6,9 +6,10 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/watch"
+	"github.com/fairlead-ml/fairlead/watch/profile"
+	"github.com/fairlead-ml/fairlead/watch/realised"
 )
 
 func (s *server) registerMetrics(a huma.API) {
@@ -21,25 +22,18 @@ func (s *server) registerMetrics(a huma.API) {
 	})
 }
 
-// metricNames lists what is computed for a task, in display order.
-var metricNames = map[fairlead.Task][]string{
-	fairlead.TaskBinary:     {"accuracy", "auroc", "log_loss", "brier", "positive_rate", "predicted_rate"},
-	fairlead.TaskMulticlass: {"accuracy", "log_loss"},
-	fairlead.TaskRegression: {"mae", "rmse", "bias"},
-}
-
 func (s *server) metrics(ctx context.Context, in *windowsInput) (api.Metrics, error) {
 	name, v, err := s.version(in.Name, in.Version)
 	if err != nil {
 		return api.Metrics{}, err
 	}
-	_, sig, err := s.References.Reference(ctx, name, v)
+	ref, sig, err := s.References.Reference(ctx, name, v)
 	if err != nil {
 		return api.Metrics{}, err
 	}
 	out := api.Metrics{
 		Deployment: string(name), Grain: in.Grain, Task: string(sig.Task), Label: sig.Label.Name,
-		Names: metricNames[sig.Task], Points: []api.MetricsPoint{},
+		Names: realised.Names(sig.Task), Points: []api.MetricsPoint{},
 	}
 	if out.Names == nil {
 		out.Names, out.Empty = []string{}, "no_task"
@@ -50,15 +44,12 @@ func (s *server) metrics(ctx context.Context, in *windowsInput) (api.Metrics, er
 	}
 	var labelled uint64
 	for _, r := range rows {
-		point := api.MetricsPoint{Start: r.Start, N: r.N, Labelled: r.Labelled, Provisional: r.Provisional, Metrics: map[string]*float64{}}
-		for _, n := range out.Names {
-			point.Metrics[n] = nil
-			if x, ok := r.Values[n]; ok {
-				point.Metrics[n] = number(x)
-			}
-		}
+		point := api.MetricsPoint{Start: r.Start, N: r.N, Labelled: r.Labelled, Provisional: r.Provisional, Metrics: valuesOf(out.Names, r.Values)}
 		labelled += r.Labelled
 		out.Points = append(out.Points, point)
+	}
+	if known := s.References.Metrics(name, v); known != nil {
+		out.Reference = &api.MetricsPoint{N: uint64(rowsOf(ref)), Labelled: uint64(rowsOf(ref)), Metrics: valuesOf(out.Names, known)}
 	}
 	switch {
 	case out.Empty != "":
@@ -68,4 +59,23 @@ func (s *server) metrics(ctx context.Context, in *windowsInput) (api.Metrics, er
 		out.Empty = "no_labels"
 	}
 	return out, nil
+}
+
+// valuesOf has every name; one without a value is null.
+func valuesOf(names []string, values map[string]float64) map[string]*float64 {
+	out := make(map[string]*float64, len(names))
+	for _, n := range names {
+		out[n] = nil
+		if x, ok := values[n]; ok {
+			out[n] = number(x)
+		}
+	}
+	return out
+}
+
+func rowsOf(ref *profile.Reference) int {
+	if ref == nil {
+		return 0
+	}
+	return ref.Rows
 }

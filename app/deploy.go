@@ -40,6 +40,7 @@ const maxPrevious = 20
 type version struct {
 	sig       fairlead.Signature
 	reference *profile.Reference
+	metrics   map[string]float64 // on the reference data; may be nil
 	digest    fairlead.Digest
 	session   engine.Session
 	target    *route.Target // in the route tables since the session was loaded
@@ -122,7 +123,7 @@ func (d *deployer) describe(ctx context.Context, dep *deployment, v fairlead.Ver
 	if err != nil {
 		return nil, err
 	}
-	known := &version{sig: b.Signature, digest: entry.Digest}
+	known := &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest}
 	if p := b.Profile(); p != nil {
 		if known.reference, err = profile.ParseReference(p); err != nil {
 			return nil, fmt.Errorf("reference of %s@%d: %w", dep.Model, v, err)
@@ -276,7 +277,7 @@ func (d *deployer) list() []deployment {
 	return out
 }
 
-// Live implements admin.References.
+// Live is the version that serves now.
 func (d *deployer) Live(name fairlead.Name) (fairlead.Version, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -299,6 +300,16 @@ func (d *deployer) Reference(ctx context.Context, name fairlead.Name, v fairlead
 		return nil, fairlead.Signature{}, err
 	}
 	return known.reference, known.sig, nil
+}
+
+// Metrics implements admin.References for versions that Reference was asked for before.
+func (d *deployer) Metrics(name fairlead.Name, v fairlead.Version) map[string]float64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if known := d.versions[versionKey{name, v}]; known != nil {
+		return known.metrics
+	}
+	return nil
 }
 
 // Rule is the alert rule of a deployment, the same for all: two hours in a row at a PSI of 0.2. Four untouched months of

@@ -50,7 +50,7 @@ func (a *App) handler() http.Handler {
 	mux.Handle("/v2/", inference)
 	mux.Handle("/v1/", inference)
 	admin.New(mux, admin.Options{
-		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Status: a.status,
+		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Live: a.deployer.Live, Status: a.status,
 		Models: a, Deployments: a, Labels: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a,
 		MaxUpload: a.config.MaxUpload,
 	})

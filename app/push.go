@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/fairlead-ml/fairlead/ship/reference"
 	"github.com/fairlead-ml/fairlead/ship/registry"
 	"github.com/fairlead-ml/fairlead/watch/profile"
+	"github.com/fairlead-ml/fairlead/watch/realised"
 )
 
 // Push implements admin.Models: read → check against the graph → profile the reference → seal → store → put live.
@@ -99,7 +102,31 @@ func learnReference(ctx context.Context, session engine.Session, sig fairlead.Si
 		notes = append(notes, "the reference has no two weeks of event time: windows are compared with all of it, "+
 			"and features that follow the clock will look drifted by the hour")
 	}
+	src.Metrics = referenceMetrics(sig, table)
 	return r, notes, nil
+}
+
+// referenceMetrics holds the labels of the reference data against the model's outputs; nil without labels.
+func referenceMetrics(sig fairlead.Signature, t *fairlead.Table) map[string]float64 {
+	score, ok := sig.Score()
+	label, scores := t.Column(sig.Label.Name), t.Column(score.Name)
+	if !ok || label == nil || scores == nil || scores.Floats == nil {
+		return nil
+	}
+	outcomes := make([]realised.Outcome, t.Rows)
+	for i := range outcomes {
+		outcomes[i].Score = scores.Float(i)
+		switch {
+		case label.IsNull(i):
+		case label.Strings != nil:
+			outcomes[i].Label = label.Strings[i]
+		case label.Floats != nil:
+			outcomes[i].Label = strconv.FormatFloat(label.Floats[i], 'g', -1, 64)
+		}
+	}
+	metrics := realised.Compute(sig.Task, sig.Output(score.Tensor).Classes, realised.Threshold, outcomes).Values
+	maps.DeleteFunc(metrics, func(_ string, x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
+	return metrics
 }
 
 func missingOutputs(sig fairlead.Signature, t *fairlead.Table) []fairlead.Field {

@@ -81,17 +81,17 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 // themselves.
 func settings(opt Options) url.Values {
 	return url.Values{
-		"threads":                      {strconv.Itoa(opt.Threads)},
-		"memory_limit":                 {strconv.Itoa(opt.MemoryMB) + "MB"},
-		"max_temp_directory_size":      {"16GB"},
-		"checkpoint_threshold":         {"64MB"},
+		"threads":                       {strconv.Itoa(opt.Threads)},
+		"memory_limit":                  {strconv.Itoa(opt.MemoryMB) + "MB"},
+		"max_temp_directory_size":       {"16GB"},
+		"checkpoint_threshold":          {"64MB"},
 		"storage_compatibility_version": {"latest"},
-		"autoinstall_known_extensions": {"false"},
-		"autoload_known_extensions":    {"false"},
-		"allow_community_extensions":   {"false"},
-		"allow_unsigned_extensions":    {"false"},
-		"enable_external_access":       {"false"},
-		"lock_configuration":           {"true"},
+		"autoinstall_known_extensions":  {"false"},
+		"autoload_known_extensions":     {"false"},
+		"allow_community_extensions":    {"false"},
+		"allow_unsigned_extensions":     {"false"},
+		"enable_external_access":        {"false"},
+		"lock_configuration":            {"true"},
 	}
 }
 

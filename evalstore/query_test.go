@@ -45,11 +45,11 @@ func TestQueryGivesATable(t *testing.T) {
 		string(mustJSON(t, a.Rows[1][10]))+`,null,"2001-03-02T00:00:00Z"]`)
 	for query, rows := range map[string]int{
 		`SELECT 1 WHERE false`: 0, `SUMMARIZE rows.flights`: 19, `DESCRIBE predictions`: 15, `SHOW TABLES`: 11, `SELECT [1, 2]::INT[2]`: 1, `FROM labels`: 0, `/* c */ VALUES (1), (2);;`: 2,
-		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) FROM n`: 10,
-		`SELECT * FROM range(7) ORDER BY 1 DESC`:                                                7,
+		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) FROM n`:                    10,
+		`SELECT * FROM range(7) ORDER BY 1 DESC`:                                                                 7,
 		`SELECT hour(event_time), count(*), avg(score), quantile_cont(score, 0.5) FROM predictions GROUP BY ALL`: 1,
-		`SELECT replace(upper(predicted), 'A', 'b') FROM predictions`:                                         5,
-		`SELECT column_name FROM (DESCRIBE rows.flights) WHERE column_name LIKE 'd%'`:                           1,
+		`SELECT replace(upper(predicted), 'A', 'b') FROM predictions`:                                            5,
+		`SELECT column_name FROM (DESCRIBE rows.flights) WHERE column_name LIKE 'd%'`:                            1,
 	} {
 		a, err := s.Query(t.Context(), query, 100)
 		if err != nil || len(a.Rows) != rows || a.Truncated {

@@ -49,7 +49,9 @@ func TestSaveReplacesWindows(t *testing.T) {
 	}
 	got, err := s.Findings(ctx, "flights", 1, watch.Hour, time.Time{}, time.Time{}, 0)
 	want := []watch.Finding{shadow, finding(h0, "distance", 4), output, finding(h1, "distance", 2)}
-	less := func(a, b watch.Finding) bool { return fmt.Sprint(a.Start, a.Role, a.PSI) < fmt.Sprint(b.Start, b.Role, b.PSI) }
+	less := func(a, b watch.Finding) bool {
+		return fmt.Sprint(a.Start, a.Role, a.PSI) < fmt.Sprint(b.Start, b.Role, b.PSI)
+	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmpopts.SortSlices(less)); diff != "" || err != nil {
 		t.Errorf("findings: %v\n%s", err, diff)
 	}

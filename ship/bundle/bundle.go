@@ -32,6 +32,7 @@ type Source struct {
 	Model         []byte // the .onnx file
 	ReferenceName string // file name; empty without reference data
 	Reference     []byte
+	Metrics       map[string]float64 // the model's on the reference data; nil without labels in them
 }
 
 // FromModel is the source of a bare .onnx file.

@@ -39,7 +39,8 @@ type Manifest = oci.Manifest
 type Description struct {
 	Signature fairlead.Signature `json:"signature"`
 	File      *File              `json:"file"`
-	Notes     []string           `json:"notes,omitempty"` // what push noticed
+	Notes     []string           `json:"notes,omitempty"`   // what push noticed
+	Metrics   map[string]float64 `json:"metrics,omitempty"` // on the reference data
 }
 
 // Bundle is a sealed version. It is not changed any more.
@@ -58,7 +59,7 @@ func Seal(src *Source, sig fairlead.Signature, profile []byte, notes []string) (
 	if len(src.Model) == 0 {
 		return nil, fairlead.Invalid("the bundle has no model")
 	}
-	b := &Bundle{Description: Description{Signature: sig, File: src.File, Notes: notes}, Blobs: map[fairlead.Digest][]byte{}}
+	b := &Bundle{Description: Description{Signature: sig, File: src.File, Notes: notes, Metrics: src.Metrics}, Blobs: map[fairlead.Digest][]byte{}}
 	description, err := canonical(b.Description)
 	if err != nil {
 		return nil, fmt.Errorf("seal %s: %w", src.File.Name, err)
