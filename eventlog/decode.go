@@ -45,6 +45,9 @@ func DecodePredictions(b []byte) (rows *Rows, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode predictions: %w", err)
 	}
+	if err := verifyStream(raw); err != nil {
+		return nil, fmt.Errorf("decode predictions: %w", err)
+	}
 	rd, err := ipc.NewReader(bytes.NewReader(raw), ipc.WithAllocator(boundedAllocator{limit: len(raw)}))
 	if err != nil {
 		return nil, fmt.Errorf("decode predictions: %w", err)

@@ -67,7 +67,7 @@ function Gutter({ strips, points, metrics }: { strips: Strip[]; points: MetricsP
             <div className="strip-value">{write(point?.metrics?.[s.names[0] ?? ""])}</div>
             <div className="strip-note">
               {s.names.length > 1 && <span className="predicted">predicted {write(point?.metrics?.[s.names[1] ?? ""])}</span>}
-              {typeof reference === "number" && <span>reference {write(reference)}</span>}
+              {typeof reference === "number" && <span title="on the reference data">{s.names.length > 1 ? "ref." : "reference"} {write(reference)}</span>}
             </div>
           </div>
         );
