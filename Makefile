@@ -22,6 +22,7 @@ run: build ## build everything and start the flights demo on http://127.0.0.1:80
 
 .PHONY: build
 build: runtime ui ## leave bin/fairlead and the runtime library beside it
+	@[ -x $(BIN)/fairlead ] || echo "building the binary; the first time takes some minutes"
 	go build $(GOFLAGS_BUILD) -o $(BIN)/fairlead ./cmd/fairlead
 
 .PHONY: runtime
@@ -73,7 +74,7 @@ chromium:
 
 .PHONY: lint
 lint: ## golangci-lint (builds it on first use)
-	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2 run
+	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
 
 .PHONY: fuzz
 fuzz: runtime ui ## every fuzz target for FUZZTIME (default 20s) each

@@ -76,6 +76,7 @@ func (a *App) plan() []lifecycle.Part {
 		part("evaluation store", a.startStore, func(context.Context) error { return a.store.Close() }),
 		part("deployments", a.startDeployments, func(context.Context) error { return a.deployer.close() }),
 		lifecycle.Loop("watch", a.watchLoop),
+		lifecycle.Loop("trimming", a.trimLoop),
 	}
 	for _, stream := range ingested {
 		plan = append(plan, lifecycle.Loop("ingestion of "+string(stream), func(ctx context.Context) {

@@ -102,7 +102,7 @@ test("empty states say what to run", async ({ page }) => {
   await expect(page.getByTestId("no-reference")).toContainText("fairlead push model.onnx --name churn --reference");
   await expect(page.getByTestId("no-labels")).toContainText("/api/v1/deployments/churn/labels");
   await page.goto("/d/fresh");
-  await expect(page.getByTestId("no-rows")).toContainText("/v1/models/fresh:predict");
+  await expect(page.getByTestId("no-rows")).toContainText("/v2/models/fresh/infer");
   await page.goto("/d/nothing");
   await expect(page.getByTestId("unknown-deployment")).toContainText("flights, churn, fresh, fraud");
   await page.goto("/nowhere");

@@ -18,7 +18,7 @@ export function exampleRow(version: ModelVersion | undefined): Record<string, un
 
 /** predictCommand sends one row; quotes inside JSON need no escape in a shell's single quotes. */
 export const predictCommand = (origin: string, name: string, version: ModelVersion | undefined): string =>
-  `curl -s ${origin}/v1/models/${name}:predict${slash}-H 'Content-Type: application/json'${slash}-d '${JSON.stringify({ instances: [exampleRow(version)] })}'`;
+  `curl -s ${origin}/v2/models/${name}/infer${slash}-H 'Content-Type: application/json'${slash}-d '${JSON.stringify({ instances: [exampleRow(version)] })}'`;
 
 export const labelCommand = (origin: string, name: string, version: ModelVersion | undefined): string => {
   const value = version?.outputs?.find((o) => o.classes?.length)?.classes?.at(-1) ?? 1;
