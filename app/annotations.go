@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/oklog/ulid/v2"
@@ -31,6 +33,11 @@ type keyValue interface {
 	Keys(ctx context.Context) ([]string, error)
 }
 
+// bucketKey is a name as a key: a bucket refuses dots at the end or in a row, which names may have, and names have no '='.
+func bucketKey(n fairlead.Name) string { return strings.ReplaceAll(string(n), ".", "=") }
+
+func nameOfKey(key string) fairlead.Name { return fairlead.Name(strings.ReplaceAll(key, "=", ".")) }
+
 func openAnnotations(ctx context.Context, kv keyValue) (*annotations, error) {
 	a := &annotations{kv: kv, lists: map[fairlead.Name][]api.Annotation{}, revs: map[fairlead.Name]uint64{}}
 	keys, err := kv.Keys(ctx)
@@ -44,9 +51,9 @@ func openAnnotations(ctx context.Context, kv keyValue) (*annotations, error) {
 		}
 		var list []api.Annotation
 		if err := json.Unmarshal(value, &list); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("annotations of %s: %w", nameOfKey(key), err)
 		}
-		a.lists[fairlead.Name(key)], a.revs[fairlead.Name(key)] = list, rev
+		a.lists[nameOfKey(key)], a.revs[nameOfKey(key)] = list, rev
 	}
 	return a, nil
 }
@@ -69,7 +76,7 @@ func (a *annotations) put(ctx context.Context, name fairlead.Name, in api.Annota
 	if err != nil {
 		return in, err
 	}
-	rev, err := a.kv.Put(ctx, string(name), value, a.revs[name])
+	rev, err := a.kv.Put(ctx, bucketKey(name), value, a.revs[name])
 	if err != nil {
 		return in, err
 	}

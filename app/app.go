@@ -17,8 +17,10 @@ import (
 	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/internal/lifecycle"
+	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/engine/ort"
+	"github.com/fairlead-ml/fairlead/serve/grpcd"
 	"github.com/fairlead-ml/fairlead/serve/meter"
 	"github.com/fairlead-ml/fairlead/serve/route"
 	"github.com/fairlead-ml/fairlead/ship/registry"
@@ -46,7 +48,9 @@ type App struct {
 	annotations *annotations
 	books       *books
 	listener    net.Listener
+	core        *serve.Server
 	server      *http.Server
+	grpc        *grpcd.Server
 }
 
 // Start opens everything under config.Data and serves. On error, what was started is stopped again.
@@ -87,11 +91,20 @@ func (a *App) plan() []lifecycle.Part {
 		part("catching up", nil, func(ctx context.Context) error { return catchUp(ctx, a.events, a.store) }),
 		lifecycle.Loop("recorder", func(ctx context.Context) { a.recorder.Run(ctx) }),
 		part("http", a.startHTTP, a.stopHTTP),
+		part("grpc", a.startGRPC, a.stopGRPC),
 	)
 }
 
 // Address is where HTTP is served.
 func (a *App) Address() string { return a.listener.Addr().String() }
+
+// fail says that a part ended by itself; the first one is what Failed gives.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
 
 // Failed gives the error of a server that ended by itself.
 func (a *App) Failed() <-chan error { return a.failed }
@@ -144,6 +157,10 @@ func (a *App) startDeployments(ctx context.Context) error {
 	if a.registry, err = registry.Open(filepath.Join(a.config.Data, "registry"), buckets["models"]); err != nil {
 		return err
 	}
+	// A crash between a push and its listing leaves index.json behind what is stored.
+	if err = a.registry.Reindex(ctx); err != nil {
+		return err
+	}
 	if a.annotations, err = openAnnotations(ctx, buckets["annotations"]); err != nil {
 		return fmt.Errorf("read the annotations: %w", err)
 	}
@@ -155,6 +172,7 @@ func (a *App) startDeployments(ctx context.Context) error {
 	}
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
+	a.core = serve.New(serve.Options{Router: a.router, Recorder: a.recorder, Meter: a.meter})
 	return a.deployer.open(ctx)
 }
 

@@ -30,7 +30,7 @@ func (b *books) Load(ctx context.Context, name fairlead.Name) (alert.Book, error
 	book := alert.Book{Deployment: name}
 	at, ok := b.cached[name]
 	if !ok {
-		raw, revision, err := b.kv.Get(ctx, string(name))
+		raw, revision, err := b.kv.Get(ctx, bucketKey(name))
 		if err != nil {
 			return book, fmt.Errorf("read the alerts of %s: %w", name, err)
 		}
@@ -61,8 +61,9 @@ func (b *books) Save(ctx context.Context, name fairlead.Name, book alert.Book) e
 	if string(at.raw) == string(raw) {
 		return nil
 	}
-	revision, err := b.kv.Put(ctx, string(name), raw, at.revision)
+	revision, err := b.kv.Put(ctx, bucketKey(name), raw, at.revision)
 	if err != nil {
+		delete(b.cached, name) // it may have been written all the same: the next Load looks
 		return fmt.Errorf("store the alerts of %s: %w", name, err)
 	}
 	b.cached[name] = bookAt{raw, revision}

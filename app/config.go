@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Data    string // folder of everything that must survive a restart
 	HTTP    string // address of REST, UI and metrics
+	GRPC    string // address of gRPC; empty: off
 	Debug   string // address of Go's profiler, for developers; empty: off
 	Library string // ONNX Runtime's shared library; empty: beside the binary
 	Version string // of the binary
@@ -28,7 +29,7 @@ type Config struct {
 // Defaults are the settings of a server nobody configured.
 func Defaults() Config {
 	return Config{
-		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", Version: "dev",
+		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:8081", Version: "dev",
 		LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, StopWithin: 40 * time.Second,
 	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,15 +57,19 @@ type deployer struct {
 	log      *slog.Logger
 	now      func() time.Time
 
+	// change is held by whoever changes what is deployed, while models load and unload. mu guards the fields below and
+	// what they point to, and is held for moments only: the recorder and every reader need it.
+	change      sync.Mutex
 	mu          sync.Mutex
 	deployments map[fairlead.Name]*deployment
 	versions    map[versionKey]*version
-	retired     []engine.Session // closed once no request can hold them
 }
 
 // open reads the bucket and loads every deployment. One that does not load is kept as failed, with the reason; the
 // others serve.
 func (d *deployer) open(ctx context.Context) error {
+	d.change.Lock()
+	defer d.change.Unlock()
 	d.deployments, d.versions = map[fairlead.Name]*deployment{}, map[versionKey]*version{}
 	keys, err := d.kv.Keys(ctx)
 	if err != nil {
@@ -79,43 +84,51 @@ func (d *deployer) open(ctx context.Context) error {
 		if err := json.Unmarshal(raw, dep); err != nil {
 			return fmt.Errorf("read deployment %s: %w", key, err)
 		}
-		d.deployments[dep.Name] = dep
-		if _, dep.failed = d.ensure(ctx, dep, dep.Live); dep.failed != nil {
+		if dep.failed = d.ensure(ctx, dep, dep.Live); dep.failed != nil {
 			d.log.Error("deployment does not serve", "deployment", dep.Name, "version", dep.Live, "err", dep.failed)
 		}
+		d.mu.Lock()
+		d.deployments[dep.Name] = dep
+		d.mu.Unlock()
 		d.warmPrevious(ctx, dep)
 	}
-	d.publish()
+	d.publish(nil)
 	return nil
 }
 
-// ensure loads a version's session, signature and reference if they are not there yet.
-func (d *deployer) ensure(ctx context.Context, dep *deployment, v fairlead.Version) (*version, error) {
-	known, err := d.describe(ctx, dep, v)
+// ensure loads a version's session if it is not there yet. The caller holds change.
+func (d *deployer) ensure(ctx context.Context, dep *deployment, v fairlead.Version) error {
+	known, err := d.describe(ctx, dep.Name, dep.Model, v)
 	if err != nil || known.session != nil {
-		return known, err
+		return err
 	}
 	b, err := d.registry.Open(ctx, known.digest)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if known.session, err = d.load(b.Model()); err != nil {
-		return nil, fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
+	session, err := d.load(b.Model())
+	if err != nil {
+		return fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
 	}
-	known.target = &route.Target{
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known.session, known.target = session, &route.Target{
 		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: "fp32",
-		Role: fairlead.RoleLive, Signature: known.sig, Session: known.session,
+		Role: fairlead.RoleLive, Signature: known.sig, Session: session,
 	}
-	return known, nil
+	return nil
 }
 
 // describe knows a version without loading its session.
-func (d *deployer) describe(ctx context.Context, dep *deployment, v fairlead.Version) (*version, error) {
-	key := versionKey{dep.Name, v}
-	if known := d.versions[key]; known != nil {
+func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fairlead.Version) (*version, error) {
+	key := versionKey{name, v}
+	d.mu.Lock()
+	known := d.versions[key]
+	d.mu.Unlock()
+	if known != nil {
 		return known, nil
 	}
-	entry, err := d.registry.Resolve(ctx, dep.Model, v.String())
+	entry, err := d.registry.Resolve(ctx, model, v.String())
 	if err != nil {
 		return nil, err
 	}
@@ -123,41 +136,72 @@ func (d *deployer) describe(ctx context.Context, dep *deployment, v fairlead.Ver
 	if err != nil {
 		return nil, err
 	}
-	known := &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest}
+	known = &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest}
 	if p := b.Profile(); p != nil {
 		if known.reference, err = profile.ParseReference(p); err != nil {
-			return nil, fmt.Errorf("reference of %s@%d: %w", dep.Model, v, err)
+			return nil, fmt.Errorf("reference of %s@%d: %w", model, v, err)
 		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if first := d.versions[key]; first != nil {
+		return first, nil // somebody else asked at the same time
 	}
 	d.versions[key] = known
 	return known, nil
 }
 
-// warmPrevious keeps the version before the live one loaded and retires older ones.
+// warmPrevious keeps the version before the live one loaded.
 func (d *deployer) warmPrevious(ctx context.Context, dep *deployment) {
-	keep := []fairlead.Version{dep.Live}
-	if n := len(dep.Previous); n > 0 {
-		keep = append(keep, dep.Previous[n-1])
-		if _, err := d.ensure(ctx, dep, dep.Previous[n-1]); err != nil {
-			d.log.Warn("the version before does not load; a rollback to it would fail", "deployment", dep.Name, "version", dep.Previous[n-1], "err", err)
-		}
-	}
-	for key, v := range d.versions {
-		if key.name == dep.Name && v.session != nil && !slices.Contains(keep, key.version) {
-			d.retired = append(d.retired, v.session)
-			v.session, v.target = nil, nil
+	for _, v := range dep.warm()[1:] {
+		if err := d.ensure(ctx, dep, v); err != nil {
+			d.log.Warn("the version before does not load; a rollback to it would fail", "deployment", dep.Name, "version", v, "err", err)
 		}
 	}
 }
 
+// warm lists the versions that stay loaded: the live one, and the one that a rollback goes to.
+func (dep *deployment) warm() []fairlead.Version {
+	return append([]fairlead.Version{dep.Live}, dep.Previous[max(0, len(dep.Previous)-1):]...)
+}
+
+// retire takes the sessions of a deployment that are not of the versions to keep; close them when no route leads there.
+func (d *deployer) retire(name fairlead.Name, keep []fairlead.Version) []engine.Session {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var retired []engine.Session
+	for key, v := range d.versions {
+		if key.name == name && v.session != nil && !slices.Contains(keep, key.version) {
+			retired = append(retired, v.session)
+			v.session, v.target = nil, nil
+		}
+	}
+	return retired
+}
+
 // publish swaps the route table, then closes the sessions that left it. A session's Close waits for its runs.
-func (d *deployer) publish() {
+func (d *deployer) publish(retired []engine.Session) {
+	table, err := route.NewTable(d.routes())
+	if err != nil {
+		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
+		return
+	}
+	d.router.Swap(table)
+	for _, s := range retired {
+		if err := s.Close(); err != nil {
+			d.log.Warn("close a session", "err", err)
+		}
+	}
+}
+
+func (d *deployer) routes() []route.Deployment {
 	var routes []route.Deployment
-	for _, dep := range d.deployments {
+	for _, dep := range d.list() {
 		r := route.Deployment{Name: dep.Name, Aliases: d.aliases(dep.Model)}
 		if dep.failed != nil {
 			r.Reason = dep.failed.Error()
 		}
+		d.mu.Lock()
 		for key, v := range d.versions {
 			switch {
 			case key.name != dep.Name || v.target == nil:
@@ -167,20 +211,10 @@ func (d *deployer) publish() {
 				r.Others = append(r.Others, v.target)
 			}
 		}
+		d.mu.Unlock()
 		routes = append(routes, r)
 	}
-	table, err := route.NewTable(routes)
-	if err != nil {
-		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
-		return
-	}
-	d.router.Swap(table)
-	for _, s := range d.retired {
-		if err := s.Close(); err != nil {
-			d.log.Warn("close a session", "err", err)
-		}
-	}
-	d.retired = nil
+	return routes
 }
 
 // aliases that cannot be read are left out of the routes: calls by version still work.
@@ -195,44 +229,59 @@ func (d *deployer) aliases(model fairlead.Name) map[string]fairlead.Version {
 
 // deploy makes a version live under the model's name. The old version stays warm.
 func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.Version) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	old := d.deployments[model]
+	d.change.Lock()
+	defer d.change.Unlock()
+	old := d.get(model)
 	next := &deployment{Name: model, Model: model, Live: v, Changed: d.now().UTC()}
 	if old != nil {
 		if old.Live == v && old.failed == nil {
+			d.publish(nil) // an alias may have moved
 			return nil
 		}
 		next.revision = old.revision
-		next.Previous = append(slices.DeleteFunc(slices.Clone(old.Previous), func(p fairlead.Version) bool { return p == v }), old.Live)
+		next.Previous = slices.DeleteFunc(append(slices.Clone(old.Previous), old.Live), func(p fairlead.Version) bool { return p == v })
 		next.Previous = next.Previous[max(0, len(next.Previous)-maxPrevious):]
 	}
-	if _, err := d.ensure(ctx, next, v); err != nil {
+	if err := d.ensure(ctx, next, v); err != nil {
 		return err
 	}
-	return d.commit(ctx, next)
+	return d.commit(ctx, old, next)
+}
+
+func (d *deployer) get(name fairlead.Name) *deployment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.deployments[name]
 }
 
 // commit writes the state first and swaps the routes after: a crash in between serves the new state at the next start.
-func (d *deployer) commit(ctx context.Context, next *deployment) error {
+// When the state cannot be written, old (nil: no such deployment) goes on as it was.
+func (d *deployer) commit(ctx context.Context, old, next *deployment) error {
 	raw, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
-	if next.revision, err = d.kv.Put(ctx, string(next.Name), raw, next.revision); err != nil {
+	if next.revision, err = d.kv.Put(ctx, bucketKey(next.Name), raw, next.revision); err != nil {
+		var keep []fairlead.Version
+		if old != nil {
+			keep = old.warm()
+		}
+		d.publish(d.retire(next.Name, keep))
 		return fmt.Errorf("store deployment %s: %w", next.Name, err)
 	}
+	d.mu.Lock()
 	d.deployments[next.Name] = next
+	d.mu.Unlock()
 	d.warmPrevious(ctx, next)
-	d.publish()
+	d.publish(d.retire(next.Name, next.warm()))
 	return nil
 }
 
 // Rollback implements admin.Deployments.
 func (d *deployer) Rollback(ctx context.Context, name fairlead.Name) (api.RollbackAnswer, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	dep := d.deployments[name]
+	d.change.Lock()
+	defer d.change.Unlock()
+	dep := d.get(name)
 	if dep == nil {
 		return api.RollbackAnswer{}, fairlead.NotFound("there is no deployment %q", name)
 	}
@@ -244,10 +293,10 @@ func (d *deployer) Rollback(ctx context.Context, name fairlead.Name) (api.Rollba
 		Name: name, Model: dep.Model, Live: dep.Previous[n-1], Previous: slices.Clone(dep.Previous[:n-1]),
 		Changed: d.now().UTC(), revision: dep.revision,
 	}
-	if _, err := d.ensure(ctx, next, next.Live); err != nil {
+	if err := d.ensure(ctx, next, next.Live); err != nil {
 		return api.RollbackAnswer{}, err
 	}
-	if err := d.commit(ctx, next); err != nil {
+	if err := d.commit(ctx, dep, next); err != nil {
 		return api.RollbackAnswer{}, err
 	}
 	return api.RollbackAnswer{Deployment: string(name), From: int(dep.Live), To: int(next.Live)}, nil
@@ -273,7 +322,7 @@ func (d *deployer) list() []deployment {
 	for _, dep := range d.deployments {
 		out = append(out, *dep)
 	}
-	slices.SortFunc(out, func(a, b deployment) int { return compareNames(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b deployment) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -289,13 +338,11 @@ func (d *deployer) Live(name fairlead.Name) (fairlead.Version, error) {
 
 // Reference implements watch.Models and admin.References; the reference is nil when the version has none.
 func (d *deployer) Reference(ctx context.Context, name fairlead.Name, v fairlead.Version) (*profile.Reference, fairlead.Signature, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	dep := d.deployments[name]
+	dep := d.get(name)
 	if dep == nil {
 		return nil, fairlead.Signature{}, fairlead.NotFound("there is no deployment %q", name)
 	}
-	known, err := d.describe(ctx, dep, v)
+	known, err := d.describe(ctx, dep.Name, dep.Model, v)
 	if err != nil {
 		return nil, fairlead.Signature{}, err
 	}
@@ -332,6 +379,8 @@ func (d *deployer) Info(name fairlead.Name, v fairlead.Version) (fairlead.Signat
 
 // close releases every session.
 func (d *deployer) close() error {
+	d.change.Lock()
+	defer d.change.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	empty, err := route.NewTable(nil)
@@ -340,18 +389,8 @@ func (d *deployer) close() error {
 	for _, v := range d.versions {
 		if v.session != nil {
 			errs = append(errs, v.session.Close())
-			v.session = nil
+			v.session, v.target = nil, nil
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func compareNames(a, b fairlead.Name) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/admin"
-	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/httpd"
 	"github.com/fairlead-ml/fairlead/web"
 )
@@ -29,23 +29,33 @@ func (a *App) startHTTP(context.Context) error {
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	go func() {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			a.failed <- fmt.Errorf("http: %w", err)
+			a.fail(fmt.Errorf("http: %w", err))
 		}
 	}()
 	return nil
 }
 
-// stopHTTP lets requests in flight finish; Serve's goroutine ends with it.
-func (a *App) stopHTTP(ctx context.Context) error { return a.server.Shutdown(ctx) }
+// stopHTTP lets requests in flight finish; Serve's goroutine ends with it. A client that holds its connection longer
+// than a quarter of the stop's time is cut off: the rest belongs to the rows that are not on disk yet.
+func (a *App) stopHTTP(ctx context.Context) error {
+	polite, cancel := context.WithTimeout(ctx, a.config.StopWithin/4)
+	defer cancel()
+	err := a.server.Shutdown(polite)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.log.Warn("requests cut off at stop")
+		return a.server.Close()
+	}
+	return err
+}
 
 // handler is every HTTP face on one address.
 func (a *App) handler() http.Handler {
 	mux := http.NewServeMux()
-	core := serve.New(serve.Options{Router: a.router, Recorder: a.recorder, Meter: a.meter})
-	inference := httpd.New(core, httpd.Options{Version: a.config.Version, MaxBody: a.config.MaxBody, Ready: a.readiness, Log: a.log})
+	inference := httpd.New(a.core, httpd.Options{Version: a.config.Version, MaxBody: a.config.MaxBody, Ready: a.readiness, Log: a.log})
 	mux.Handle("/v2", inference)
 	mux.Handle("/v2/", inference)
 	mux.Handle("/v1/", inference)

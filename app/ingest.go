@@ -82,8 +82,16 @@ func behind(ctx context.Context, log *eventlog.Log, store *evalstore.Store) (uin
 // catchUp waits until the store has taken everything, so that a clean stop leaves nothing for the next start. Whatever
 // is left when ctx ends is taken then.
 func catchUp(ctx context.Context, log *eventlog.Log, store *evalstore.Store) error {
+	if deadline, ok := ctx.Deadline(); ok { // the loops that write to the store need time to end before it closes
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-5*time.Second))
+		defer cancel()
+	}
 	for {
 		n, err := behind(ctx, log, store)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil || n == 0 {
 			return err
 		}

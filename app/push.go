@@ -121,7 +121,7 @@ func referenceMetrics(sig fairlead.Signature, t *fairlead.Table) map[string]floa
 		case label.Strings != nil:
 			outcomes[i].Label = label.Strings[i]
 		case label.Floats != nil:
-			outcomes[i].Label = strconv.FormatFloat(label.Floats[i], 'g', -1, 64)
+			outcomes[i].Label = strconv.FormatFloat(label.Floats[i], 'f', -1, 64) // as a label that comes by JSON
 		}
 	}
 	metrics := realised.Compute(sig.Task, sig.Output(score.Tensor).Classes, realised.Threshold, outcomes).Values
@@ -155,12 +155,15 @@ func score(ctx context.Context, session engine.Session, sig fairlead.Signature, 
 			columns[i].Floats = make([]float64, t.Rows)
 		}
 	}
-	step := scoreRows
-	if fixed := fixedBatch(sig); fixed > 0 {
+	step, fixed := scoreRows, fixedBatch(sig)
+	if fixed > 0 {
 		step = fixed
 	}
-	for from := 0; from < t.Rows; from += step {
-		to := min(from+step, t.Rows)
+	for at := 0; at < t.Rows; at += step {
+		from, to := at, min(at+step, t.Rows)
+		if fixed > 0 {
+			from = max(0, to-step) // a fixed batch is full: the last one computes some rows again
+		}
 		in, err := bundle.Inputs(sig, t, from, to)
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ func library(t *testing.T) string {
 func open(t *testing.T, data string) *App {
 	t.Helper()
 	c := Defaults()
-	c.Data, c.HTTP, c.Library, c.Version = data, "127.0.0.1:0", library(t), "test"
+	c.Data, c.HTTP, c.GRPC, c.Library, c.Version = data, "127.0.0.1:0", "", library(t), "test"
 	c.LossWindow = 100 * time.Millisecond
 	a, err := Start(t.Context(), c, slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {

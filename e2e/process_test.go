@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -96,7 +97,8 @@ func freePort(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// start runs `fairlead ARGS --data data --http address` and waits until it is ready. It is killed when the test ends.
+// start runs `fairlead ARGS --data data --http address`, without gRPC unless ARGS ask for it, and waits until it is ready.
+// It is killed when the test ends.
 func start(t testing.TB, data, address string, args ...string) *process {
 	t.Helper()
 	c, err := client.New(address)
@@ -104,6 +106,9 @@ func start(t testing.TB, data, address string, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, base: "http://" + address, client: c, output: &output{}, done: make(chan error, 1)}
+	if !slices.Contains(args, "--grpc") {
+		args = append(args, "--grpc", "")
+	}
 	p.cmd = exec.Command(binary, append(args, "--data", data, "--http", address)...)
 	p.cmd.Env = append(os.Environ(), "FAIRLEAD_ORT_LIBRARY="+library(t))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output

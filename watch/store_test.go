@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -311,23 +310,4 @@ func (s *store) pending() []string {
 	}
 	slices.Sort(hours)
 	return hours
-}
-
-func sortedWindows[V any](m map[Window]V) []Window {
-	return slices.SortedFunc(maps.Keys(m), func(a, b Window) int {
-		if c := a.End().Compare(b.End()); c != 0 {
-			return c
-		}
-		return -compareGrain(a, b)
-	})
-}
-
-func compareGrain(a, b Window) int {
-	switch {
-	case a.Grain == b.Grain:
-		return 0
-	case a.Grain == Day:
-		return -1
-	}
-	return 1
 }

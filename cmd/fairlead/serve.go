@@ -27,6 +27,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	f.config.Version = version
 	flags.StringVar(&f.config.Data, "data", f.config.Data, "folder of everything that must survive a restart")
 	flags.StringVar(&f.config.HTTP, "http", f.config.HTTP, "address of REST, UI and metrics")
+	flags.StringVar(&f.config.GRPC, "grpc", f.config.GRPC, "address of gRPC; empty turns it off")
 	flags.StringVar(&f.config.Debug, "debug", "", "address of Go's profiler, /debug/pprof (default: off)")
 	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
 	flags.DurationVar(&f.config.LossWindow, "loss-window", f.config.LossWindow, "prediction rows younger than this may be lost by a crash")

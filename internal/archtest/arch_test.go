@@ -34,6 +34,8 @@ var rules = []rule{
 	{"serve", []string{".", "serve"}, false},
 	{"serve/codec", []string{".", "serve/codec"}, true},
 	{"serve/route", []string{".", "serve/engine", "serve/codec"}, true},
+	{"serve/grpcd", []string{".", "serve", "api/oip"}, false},
+	{"api/oip", nil, false},
 	{"watch/profile", []string{"."}, true},
 	{"watch/drift", nil, true},
 	{"watch/realised", []string{"."}, true},
@@ -60,6 +62,9 @@ var only = map[string]string{
 	"github.com/nats-io/":              "eventlog",
 	"github.com/danielgtaylor/huma/v2": "admin",
 }
+
+// grpcHomes may import gRPC: the transport, the generated contract, the client.
+var grpcHomes = []string{"serve/grpcd", "api/oip", "client"}
 
 var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "os/signal", "math/rand", "math/rand/v2", "crypto/rand"}
 
@@ -91,7 +96,7 @@ func sources(t *testing.T) []file {
 			}
 			return nil
 		}
-		if !strings.HasSuffix(name, ".go") {
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".pb.go") { // nobody writes generated files
 			return nil
 		}
 		set := token.NewFileSet()
@@ -174,6 +179,9 @@ func checkImport(t *testing.T, f file, r *rule, path string) {
 		if strings.HasPrefix(path, prefix) && (prefix != "C" || path == "C") && !under(f.folder, home) {
 			t.Errorf("%s imports %s, which belongs in %s alone", f.path, path, home)
 		}
+	}
+	if strings.HasPrefix(path, "google.golang.org/grpc") && !f.test && !slices.ContainsFunc(grpcHomes, func(h string) bool { return under(f.folder, h) }) {
+		t.Errorf("%s imports %s: gRPC belongs in %v", f.path, path, grpcHomes)
 	}
 	if r.pure && slices.Contains(impure, path) {
 		t.Errorf("%s imports %s: %s is pure, I/O and chance are arguments", f.path, path, r.folder)

@@ -153,7 +153,7 @@ func TestRefusedModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mistyped := bytes.Replace(good, []byte("TreeEnsembleClassifier"), []byte("TreeEnsembleClassifies"), -1)
+	mistyped := bytes.ReplaceAll(good, []byte("TreeEnsembleClassifier"), []byte("TreeEnsembleClassifies"))
 	for name, c := range map[string]struct {
 		onnx []byte
 		want string

@@ -1,0 +1,40 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/fairlead-ml/fairlead/serve/grpcd"
+)
+
+// startGRPC serves the Open Inference Protocol over gRPC. When the address is the default one and taken, the server goes
+// on without: a second server on one machine is for looking, not for gRPC clients.
+func (a *App) startGRPC(context.Context) error {
+	if a.config.GRPC == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", a.config.GRPC)
+	if err != nil {
+		if a.config.GRPC == Defaults().GRPC {
+			a.log.Warn("no gRPC: its default address is taken; choose another with --grpc", "address", a.config.GRPC, "err", err)
+			return nil
+		}
+		return fmt.Errorf("listen on %s: %w", a.config.GRPC, err)
+	}
+	a.grpc = grpcd.New(a.core, grpcd.Options{Version: a.config.Version, MaxMessage: int(a.config.MaxBody), Ready: a.readiness, Log: a.log})
+	go func() {
+		if err := a.grpc.Serve(l); err != nil {
+			a.fail(fmt.Errorf("grpc: %w", err))
+		}
+	}()
+	return nil
+}
+
+// stopGRPC lets calls in flight finish.
+func (a *App) stopGRPC(ctx context.Context) error {
+	if a.grpc == nil {
+		return nil
+	}
+	return a.grpc.Stop(ctx)
+}
