@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -67,6 +69,7 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	config.DocsPath = "" // huma's own page loads its viewer from a foreign host
 	config.SchemasPath = "/api/schemas"
 	config.CreateHooks = nil // no $schema links in the answers
+	config.Transformers = append(config.Transformers, opt.logCause)
 	config.Info.Description = "Models, deployments, labels, drift, metrics, alerts and SQL. " +
 		"Predictions go to /v2 (Open Inference Protocol) and /v1 (TensorFlow Serving)."
 	hapi := humago.New(mux, config)
@@ -84,6 +87,14 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 		writeError(w, fairlead.NotFound("there is no %s %s", r.Method, r.URL.Path).Hintf("the control API is described at /api/docs"))
 	})
 	return hapi
+}
+
+// logCause keeps for the operator what a client is not shown.
+func (o Options) logCause(ctx huma.Context, _ string, v any) (any, error) {
+	if b, ok := v.(*body); ok && b.cause != nil && o.Log != nil {
+		o.Log.Error("request failed", "method", ctx.Method(), "path", ctx.URL().Path, "status", b.status, "err", b.cause)
+	}
+	return v, nil
 }
 
 // reply is an answer with a body.
@@ -110,10 +121,19 @@ type body struct {
 	api.ErrorBody
 	status int
 	retry  time.Duration
+	cause  error // for the log; nil when the client is shown everything
 }
 
 func (b *body) Error() string  { return b.ErrorBody.Error }
 func (b *body) GetStatus() int { return b.status }
+
+// GetHeaders says when trying again makes sense, in whole seconds.
+func (b *body) GetHeaders() http.Header {
+	if b.retry <= 0 {
+		return nil
+	}
+	return http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(b.retry.Seconds())))}}
+}
 
 func newError(status int, msg string, errs ...error) huma.StatusError {
 	for _, err := range errs {
@@ -130,6 +150,9 @@ func newError(status int, msg string, errs ...error) huma.StatusError {
 		status = http.StatusBadRequest // one status for "your request does not fit"
 	}
 	code := fairlead.CodeInternal
+	if status < http.StatusInternalServerError {
+		code = fairlead.CodeInvalid // statuses that only HTTP has: no such media type, no such method
+	}
 	for c, st := range statuses {
 		if st == status {
 			code = c
@@ -160,8 +183,15 @@ func toStatus(err error) huma.StatusError {
 		}
 		return &body{
 			ErrorBody: api.ErrorBody{Error: "the server failed; its log says why", Code: string(fairlead.CodeInternal)},
-			status:    http.StatusInternalServerError,
+			status:    http.StatusInternalServerError, cause: err,
 		}
 	}
-	return &body{ErrorBody: api.ErrorBody{Error: e.Message, Code: string(e.Code), Hint: e.Hint}, status: statuses[e.Code], retry: e.Retry}
+	b := &body{ErrorBody: api.ErrorBody{Error: e.Message, Code: string(e.Code), Hint: e.Hint}, status: statuses[e.Code], retry: e.Retry}
+	if b.status == 0 {
+		b.status = http.StatusInternalServerError
+	}
+	if b.status >= http.StatusInternalServerError {
+		b.cause = errors.Join(err, e.Err)
+	}
+	return b
 }

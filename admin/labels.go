@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -71,9 +70,7 @@ func labelValue(v any) (string, error) {
 		}
 		return "0", nil
 	case float64:
-		return strconv.FormatFloat(x, 'g', -1, 64), nil
-	case json.Number:
-		return x.String(), nil
+		return strconv.FormatFloat(x, 'f', -1, 64), nil // no exponent: 1000000 may be the name of a class
 	case nil:
 		return "", fairlead.Invalid("is missing")
 	}

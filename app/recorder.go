@@ -2,7 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -19,6 +19,8 @@ const (
 	flushRows = 20_000
 	// chunkBytes bounds one message's rows before compression, well under what the event log takes.
 	chunkBytes = 6 << 20
+	// drainWithin is how long a stop tries to write what is left.
+	drainWithin = 20 * time.Second
 )
 
 // recorder takes finished predictions off the request path: it counts every row into per-minute profiles and writes the
@@ -57,17 +59,27 @@ func newRecorder(log appender, versions versionInfo, every time.Duration, l *slo
 func (r *recorder) Record(p *fairlead.Prediction) {
 	rows := len(p.Rows)
 	if r.pending.Add(int64(rows)) > maxPendingRows {
-		r.pending.Add(-int64(rows))
-		r.dropped.Add(uint64(rows))
+		r.drop(rows)
 		return
+	}
+	select {
+	case <-r.done: // nobody reads the queue any more
+		r.drop(rows)
+		return
+	default:
 	}
 	select {
 	case r.queue <- p:
 		r.recorded.Add(uint64(rows))
 	default:
-		r.pending.Add(-int64(rows))
-		r.dropped.Add(uint64(rows))
+		r.drop(rows)
 	}
+}
+
+// drop counts rows that were pending and will not be written.
+func (r *recorder) drop(rows int) {
+	r.pending.Add(-int64(rows))
+	r.dropped.Add(uint64(rows))
 }
 
 type versionKey struct {
@@ -90,6 +102,11 @@ func newBatch() *batch {
 // Run gathers and writes until ctx ends, then drains the queue. It is the owner of the batch.
 func (r *recorder) Run(ctx context.Context) {
 	defer close(r.done)
+	// The end of ctx must not cut off a write that is under way: writing ends some time later.
+	write, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainWithin, cancel) })
+	defer stop()
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	b := newBatch()
@@ -98,12 +115,12 @@ func (r *recorder) Run(ctx context.Context) {
 		case p := <-r.queue:
 			r.gather(b, p)
 			if b.rows >= flushRows {
-				b = r.flush(ctx, b)
+				b = r.flush(write, b)
 			}
 		case <-tick.C:
-			b = r.flush(ctx, b)
+			b = r.flush(write, b)
 		case <-ctx.Done():
-			r.drain(b)
+			r.drain(write, b)
 			return
 		}
 	}
@@ -130,72 +147,77 @@ func (r *recorder) flush(ctx context.Context, b *batch) *batch {
 	if b.rows == 0 {
 		return b
 	}
-	messages, err := r.encode(b)
-	if err != nil {
-		// A batch that cannot be encoded never will be: say so, count its rows, go on.
-		r.slog.Error("rows not recorded", "rows", b.rows, "err", err)
-		r.dropped.Add(uint64(b.rows))
-		r.pending.Add(-int64(b.rows))
-		return newBatch()
+	for _, m := range r.encode(b) {
+		if err := r.append(ctx, m); err != nil {
+			r.slog.Error("rows not recorded", "stream", m.stream, "rows", m.rows, "err", err)
+			r.drop(m.rows)
+			continue
+		}
+		r.pending.Add(-int64(m.rows))
 	}
-	for _, m := range messages {
-		for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-			if _, err = r.log.Append(ctx, m.stream, m.id, m.data); err == nil {
-				break
-			}
-			if code := fairlead.CodeOf(err); code == fairlead.CodeTooLarge || code == fairlead.CodeInvalid {
-				r.slog.Error("rows not recorded", "rows", b.rows, "err", err)
-				r.dropped.Add(uint64(b.rows))
-				break
-			}
-			r.slog.Warn("event log refuses rows; trying again", "stream", m.stream, "wait", wait, "err", err)
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				r.slog.Error("rows not recorded at stop", "rows", b.rows, "err", err)
-				r.dropped.Add(uint64(b.rows))
-				r.pending.Add(-int64(b.rows))
-				return newBatch()
-			}
+	return newBatch()
+}
+
+// append tries until the log takes the message, says that it never will, or ctx ends.
+func (r *recorder) append(ctx context.Context, m message) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		_, err := r.log.Append(ctx, m.stream, m.id, m.data)
+		if err == nil {
+			return nil
+		}
+		if code := fairlead.CodeOf(err); code == fairlead.CodeTooLarge || code == fairlead.CodeInvalid || ctx.Err() != nil {
+			return err
+		}
+		r.slog.Warn("event log refuses rows; trying again", "stream", m.stream, "wait", wait, "err", err)
+		if pause(ctx, wait) != nil {
+			return err
 		}
 	}
-	r.pending.Add(-int64(b.rows))
-	return newBatch()
 }
 
 type message struct {
 	stream eventlog.Stream
 	id     string // makes a repeated append of the same message harmless
 	data   []byte
+	rows   int // that are lost if the message is; 0 for profiles
 }
 
-func (r *recorder) encode(b *batch) ([]message, error) {
+// encode makes the batch's messages. Rows that cannot be encoded never will be: it says so and drops them.
+func (r *recorder) encode(b *batch) []message {
 	var out []message
 	for _, key := range b.order {
 		sig, _, ok := r.versions.Info(key.name, key.version)
-		if !ok {
-			return nil, fmt.Errorf("%s version %d is not known", key.name, key.version)
-		}
 		for _, chunk := range chunks(b.byVersion[key]) {
-			data, err := eventlog.EncodePredictions(chunk, &sig)
-			if err != nil {
-				return nil, fmt.Errorf("encode rows of %s version %d: %w", key.name, key.version, err)
+			rows := 0
+			for _, p := range chunk {
+				rows += len(p.Rows)
 			}
-			out = append(out, message{eventlog.Predictions, messageID(), data})
+			err := errors.New("the version is not known")
+			var data []byte
+			if ok {
+				data, err = eventlog.EncodePredictions(chunk, &sig)
+			}
+			if err != nil {
+				r.slog.Error("rows not recorded", "deployment", key.name, "version", key.version, "rows", rows, "err", err)
+				r.drop(rows)
+				continue
+			}
+			out = append(out, message{eventlog.Predictions, messageID(), data, rows})
 		}
 	}
 	if deltas := b.profiles.Drain(); len(deltas) > 0 {
-		wire := make([]eventlog.ProfileDelta, len(deltas))
-		for i, d := range deltas {
+		wire := make([]eventlog.ProfileDelta, 0, len(deltas))
+		for _, d := range deltas {
 			counts, err := d.Counts.MarshalBinary()
 			if err != nil {
-				return nil, fmt.Errorf("encode profiles: %w", err)
+				r.slog.Error("counts not recorded", "deployment", d.Deployment, "version", d.Version, "minute", d.Minute, "err", err)
+				continue
 			}
-			wire[i] = eventlog.ProfileDelta{Deployment: d.Deployment, Version: d.Version, Role: d.Role, Minute: d.Minute, Counts: counts}
+			wire = append(wire, eventlog.ProfileDelta{Deployment: d.Deployment, Version: d.Version, Role: d.Role, Minute: d.Minute, Counts: counts})
 		}
-		out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire)})
+		out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
 	}
-	return out, nil
+	return out
 }
 
 // chunks cuts predictions into lists of at most flushRows rows and about chunkBytes each; a larger prediction is cut by
@@ -251,10 +273,8 @@ func slice(all []fairlead.Tensor, from, to int) []fairlead.Tensor {
 	return out
 }
 
-// drain empties the queue after the servers have stopped, with a deadline of its own.
-func (r *recorder) drain(b *batch) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
+// drain empties the queue after the servers have stopped.
+func (r *recorder) drain(ctx context.Context, b *batch) {
 	for {
 		select {
 		case p := <-r.queue:

@@ -143,8 +143,12 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, cont
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			return fairlead.Errorf(fairlead.CodeUnavailable, "no server answers at %s", c.base).
+			return fairlead.Errorf(fairlead.CodeUnavailable, "no fairlead server answers at %s", c.base).
 				Hintf("start one with `fairlead serve`, or name another by --server or FAIRLEAD_SERVER").Cause(err)
+		}
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // it would say method and address again
 		}
 		return fmt.Errorf("%s %s: %w", method, address, err)
 	}

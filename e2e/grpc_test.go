@@ -55,7 +55,7 @@ func TestSameAnswerOverGRPC(t *testing.T) {
 			t.Errorf("row %v, want %s with %v", scores.Rows[i], id, got)
 		}
 	}
-	_, err = c.ModelReady(t.Context(), &oip.ModelReadyRequest{Name: "trains"})
+	_, err = c.ModelMetadata(t.Context(), &oip.ModelMetadataRequest{Name: "trains"})
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("unknown model: %v", err)
 	}

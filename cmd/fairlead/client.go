@@ -19,7 +19,13 @@ type talk struct {
 	out    printer
 }
 
-func (t *talk) client() (*client.Client, error) { return client.New(t.server) }
+// client checks the flags: nothing is asked of the server when the answer could not be printed.
+func (t *talk) client() (*client.Client, error) {
+	if err := t.out.check(); err != nil {
+		return nil, err
+	}
+	return client.New(t.server)
+}
 
 // command adds the flags that every such subcommand has.
 func (t *talk) command(cmd *cobra.Command, listing bool) *cobra.Command {

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +15,7 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/client"
 	"github.com/fairlead-ml/fairlead/examples/flights"
+	"github.com/fairlead-ml/fairlead/ship/bundle"
 )
 
 func demoCommand() *cobra.Command {
@@ -96,11 +97,11 @@ func replay(ctx context.Context, opt flights.Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	up, err := bundleUpload(flights.Bundle)
+	folder, err := bundle.Tar(flights.Bundle)
 	if err != nil {
 		return err
 	}
-	answer, err := c.Push(ctx, flights.Name, "champion", up.contentType, up.reader())
+	answer, err := c.Push(ctx, flights.Name, "champion", "application/x-tar", bytes.NewReader(folder))
 	if err != nil {
 		return err
 	}
@@ -112,23 +113,6 @@ func replay(ctx context.Context, opt flights.Options, out io.Writer) error {
 		return err
 	}
 	return r.Run(ctx)
-}
-
-func bundleUpload(fsys fs.FS) (upload, error) {
-	var entries []entry
-	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(fsys, path)
-		entries = append(entries, entry{path, content})
-		return err
-	})
-	if err != nil {
-		return upload{}, err
-	}
-	body, err := tarOf(entries)
-	return upload{flights.Name, "application/x-tar", body}, err
 }
 
 // progressLine overwrites itself: a bar over the four months and what goes through.

@@ -18,7 +18,7 @@ var version = "dev" // set by the linker
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a stop that takes too long
 	os.Exit(run(ctx, os.Args[1:]))
 }
 

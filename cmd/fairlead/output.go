@@ -20,16 +20,21 @@ func (p *printer) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&p.format, "output", "o", "table", "table or json")
 }
 
+// check says whether the format is known; a command without the flag has none.
+func (p *printer) check() error {
+	switch p.format {
+	case "", "table", "json":
+		return nil
+	}
+	return fairlead.Invalid("output %q is not known", p.format).Hintf("use table or json")
+}
+
 // print writes value as JSON, or the table that rows gives.
 func (p *printer) print(w io.Writer, value any, header string, rows func(add func(cells ...any))) error {
-	switch p.format {
-	case "json":
+	if p.format == "json" {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(value)
-	case "table":
-	default:
-		return fairlead.Invalid("output %q is not known", p.format).Hintf("use table or json")
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.ReplaceAll(header, "|", "\t"))

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -160,6 +161,7 @@ func prepareFolder(folder, name, reference string) (upload, error) {
 		if entries[at].content, err = yaml.Marshal(settings); err != nil {
 			return upload{}, err
 		}
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return e.name == refName })
 		entries = append(entries, entry{refName, ref})
 	}
 	body, err := tarOf(entries)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,9 +23,6 @@ func labelCommand() *cobra.Command {
 					return fairlead.Invalid("--time %q is not a time", at).Hintf("write it as in RFC 3339: 2001-03-08T14:05:00Z")
 				}
 				label.Time = when
-			}
-			if x, err := strconv.ParseFloat(args[2], 64); err == nil {
-				label.Value = x
 			}
 			c, err := t.client()
 			if err != nil {
