@@ -76,8 +76,9 @@ func (a *App) plan() []lifecycle.Part {
 	plan := []lifecycle.Part{
 		a.debugPart(),
 		part("inference engine", a.startEngine, func(context.Context) error { return a.runtime.Close() }),
-		part("event log", a.startEvents, func(context.Context) error { return a.events.Close() }),
+		// The store first: it refuses a folder that another server has open, the log does not.
 		part("evaluation store", a.startStore, func(context.Context) error { return a.store.Close() }),
+		part("event log", a.startEvents, func(context.Context) error { return a.events.Close() }),
 		part("deployments", a.startDeployments, func(context.Context) error { return a.deployer.close() }),
 		lifecycle.Loop("watch", a.watchLoop),
 		lifecycle.Loop("trimming", a.trimLoop),
@@ -128,15 +129,15 @@ func (a *App) startEngine(context.Context) error {
 }
 
 func (a *App) startEvents(ctx context.Context) error {
-	if err := os.MkdirAll(a.config.Data, 0o755); err != nil {
-		return err
-	}
 	var err error
 	a.events, err = eventlog.Open(ctx, eventlog.Options{Dir: filepath.Join(a.config.Data, "eventlog"), Log: a.log})
 	return err
 }
 
 func (a *App) startStore(ctx context.Context) error {
+	if err := os.MkdirAll(a.config.Data, 0o755); err != nil {
+		return err
+	}
 	var err error
 	a.store, err = evalstore.Open(ctx, evalstore.Options{
 		Dir: filepath.Join(a.config.Data, "evalstore"), MemoryMB: a.config.MemoryMB, Threads: 2, Log: a.log,

@@ -12,12 +12,14 @@ import (
 
 // Config is what `fairlead serve` can be told.
 type Config struct {
-	Data    string // folder of everything that must survive a restart
-	HTTP    string // address of REST, UI and metrics
-	GRPC    string // address of gRPC; empty: off
-	Debug   string // address of Go's profiler, for developers; empty: off
-	Library string // ONNX Runtime's shared library; empty: beside the binary
-	Version string // of the binary
+	Data string // folder of everything that must survive a restart
+	HTTP string // address of REST, UI and metrics
+	GRPC string // address of gRPC; empty: off
+	// GRPCOptional lets a server go on without gRPC when that address is taken: nobody asked for it by name.
+	GRPCOptional bool
+	Debug        string // address of Go's profiler, for developers; empty: off
+	Library      string // ONNX Runtime's shared library; empty: beside the binary
+	Version      string // of the binary
 
 	LossWindow time.Duration // rows answered within this time of a crash may be lost
 	MaxBody    int64         // bytes of one request

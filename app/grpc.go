@@ -8,15 +8,14 @@ import (
 	"github.com/fairlead-ml/fairlead/serve/grpcd"
 )
 
-// startGRPC serves the Open Inference Protocol over gRPC. When the address is the default one and taken, the server goes
-// on without: a second server on one machine is for looking, not for gRPC clients.
+// startGRPC serves the Open Inference Protocol over gRPC.
 func (a *App) startGRPC(context.Context) error {
 	if a.config.GRPC == "" {
 		return nil
 	}
 	l, err := net.Listen("tcp", a.config.GRPC)
 	if err != nil {
-		if a.config.GRPC == Defaults().GRPC {
+		if a.config.GRPCOptional {
 			a.log.Warn("no gRPC: its default address is taken; choose another with --grpc", "address", a.config.GRPC, "err", err)
 			return nil
 		}

@@ -20,10 +20,9 @@ import (
 // traffic makes flights at one row every three seconds of event time, labelled some hours later.
 type traffic struct {
 	*feed
-	rng   *rand.Rand
-	n     int
-	id    func(i int) string
-	batch int
+	rng *rand.Rand
+	n   int
+	id  func(i int) string
 }
 
 func (tr *traffic) rowMessages(n int) [][]byte {

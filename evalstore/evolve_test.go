@@ -139,6 +139,27 @@ func TestChangesFollowRowsAndLabels(t *testing.T) {
 	expect(t, "a late row", hours(changes()), "02:00")
 }
 
+// TestLateCountsReopenTheirHour: the counts of an hour may come after its rows were evaluated as closed.
+func TestLateCountsReopenTheirHour(t *testing.T) {
+	s := open(t, t.TempDir())
+	f := newFeed(t, s)
+	f.rows(flights, flight("a", march.Add(2*time.Hour), 1, 0.1), flight("b", march.Add(5*time.Hour), 1, 0.1))
+	first, err := s.Changes(t.Context())
+	if err != nil || len(first) != 2 {
+		t.Fatalf("%v %v", first, err)
+	}
+	if err := s.Save(t.Context(), watch.Result{Done: first}); err != nil {
+		t.Fatal(err)
+	}
+	f.send(eventlog.Profiles, eventlog.EncodeProfiles([]eventlog.ProfileDelta{
+		{Deployment: "flights", Version: 1, Role: fairlead.RoleLive, Minute: march.Add(2*time.Hour + 7*time.Minute), Counts: []byte{1}},
+	}))
+	again, err := s.Changes(t.Context())
+	if err != nil || len(again) != 1 || !again[0].Hour.Equal(march.Add(2*time.Hour)) || !again[0].Watermark.Equal(march.Add(5*time.Hour)) {
+		t.Errorf("after late counts: %+v, %v", again, err)
+	}
+}
+
 func TestOutcomesAndProfilesOfAWindow(t *testing.T) {
 	s := open(t, t.TempDir())
 	f := newFeed(t, s)

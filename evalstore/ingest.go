@@ -113,18 +113,37 @@ func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
 		}
 		decoded = append(decoded, message{int64(m.Seq << seqBits), deltas})
 	}
-	return t.append("", "main", "profiles", func(a *duckdb.Appender) error {
+	hours := make(map[hourKey]bool)
+	err := t.append("", "main", "profiles", func(a *duckdb.Appender) error {
 		for _, m := range decoded {
 			for i, d := range m.deltas {
-				err := a.AppendRow(text(string(d.Deployment)), int32(d.Version), text(string(d.Role)),
+				role := text(string(d.Role))
+				err := a.AppendRow(text(string(d.Deployment)), int32(d.Version), role,
 					d.Minute.Truncate(time.Minute), d.Counts, m.seq+int64(i))
 				if err != nil {
 					return err
 				}
+				hours[hourKey{d.Deployment, d.Version, role, d.Minute.Truncate(time.Hour)}] = true
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	// Counts that come after the rows of their hour change what can be said about it.
+	err = t.append("temp", "main", "batch_hours", func(a *duckdb.Appender) error {
+		for k := range hours {
+			if err := a.AppendRow(text(string(k.deployment)), int32(k.version), k.role, k.hour, uint64(0), uint64(0), nil, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.countHours()
 }
 
 // applyMatched moves temp.matched (new outcomes) into outcomes, where temp.existing lists those that are there

@@ -76,6 +76,7 @@ func (f *serveFlags) start(ctx context.Context, flags *pflag.FlagSet) (*app.App,
 	if err := f.load(flags); err != nil {
 		return nil, nil, err
 	}
+	f.config.GRPCOptional = !flags.Changed("grpc")
 	log, err := f.logger()
 	if err != nil {
 		return nil, nil, err
