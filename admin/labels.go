@@ -23,7 +23,7 @@ func (s *server) registerLabels(a huma.API) {
 		OperationID: "label", Method: http.MethodPost, Path: "/api/v1/deployments/{name}/labels", Tags: []string{"labels"},
 		Summary:      "Send truths, one or many, late or corrected",
 		Description:  "Answers after the labels are on disk. A later label for the same prediction corrects the earlier one. A label may come before its prediction is in the store.",
-		MaxBodyBytes: 64 << 20,
+		MaxBodyBytes: 64 << 20, BodyReadTimeout: time.Minute,
 	}, func(ctx context.Context, in *struct {
 		ByName
 		Body api.LabelsRequest

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ type App struct {
 	recorder    *recorder
 	annotations *annotations
 	books       *books
+	described   sync.Map // registry.Entry → api.ModelVersion
 	listener    net.Listener
 	core        *serve.Server
 	server      *http.Server

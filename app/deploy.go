@@ -239,7 +239,11 @@ func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.V
 			return nil
 		}
 		next.revision = old.revision
-		next.Previous = slices.DeleteFunc(append(slices.Clone(old.Previous), old.Live), func(p fairlead.Version) bool { return p == v })
+		next.Previous = slices.Clone(old.Previous)
+		if old.failed == nil { // nobody rolls back to what did not serve
+			next.Previous = append(next.Previous, old.Live)
+		}
+		next.Previous = slices.DeleteFunc(next.Previous, func(p fairlead.Version) bool { return p == v })
 		next.Previous = next.Previous[max(0, len(next.Previous)-maxPrevious):]
 	}
 	if err := d.ensure(ctx, next, v); err != nil {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -30,10 +31,17 @@ func (a *App) startGRPC(context.Context) error {
 	return nil
 }
 
-// stopGRPC lets calls in flight finish.
+// stopGRPC lets calls in flight finish, within the time that stopHTTP allows too.
 func (a *App) stopGRPC(ctx context.Context) error {
 	if a.grpc == nil {
 		return nil
 	}
-	return a.grpc.Stop(ctx)
+	polite, cancel := context.WithTimeout(ctx, a.config.StopWithin/4)
+	defer cancel()
+	err := a.grpc.Stop(polite)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.log.Warn("gRPC calls cut off at stop")
+		return nil
+	}
+	return err
 }

@@ -213,7 +213,19 @@ func take(columns []fairlead.TableColumn, fields []fairlead.Field, out []fairlea
 }
 
 // modelVersion describes a stored version for the control API.
+// Opening a bundle reads and verifies all of it, so what was said once is kept: a digest's content never changes.
 func (a *App) modelVersion(ctx context.Context, name fairlead.Name, e registry.Entry) (api.ModelVersion, error) {
+	if known, ok := a.described.Load(e); ok {
+		return known.(api.ModelVersion), nil
+	}
+	v, err := a.describeVersion(ctx, name, e)
+	if err == nil {
+		a.described.Store(e, v)
+	}
+	return v, err
+}
+
+func (a *App) describeVersion(ctx context.Context, name fairlead.Name, e registry.Entry) (api.ModelVersion, error) {
 	b, err := a.registry.Open(ctx, e.Digest)
 	if err != nil {
 		return api.ModelVersion{}, err

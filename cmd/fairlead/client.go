@@ -137,7 +137,7 @@ func predictCommand() *cobra.Command {
 		Short: "Ask for predictions",
 		Long: `Ask for predictions. The body is JSON: {"instances":[{"feature":value,…}]} by feature names,
 or {"inputs":[…]} as in the Open Inference Protocol. Without JSON it is read from --file or standard input.`,
-		Example: `  fairlead predict flights '{"instances":[{"hour":17,"weekday":4,"distance":733,"origin":"ATL","destination":"ORD"}]}'`,
+		Example: `  fairlead predict flights '{"instances":[{"hour":17,"weekday":4,"distance":733,"departures":60,"origin":"ATL","destination":"ORD"}]}'`,
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body, err := bodyOf(cmd, args, file)

@@ -15,7 +15,6 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/client"
 	"github.com/fairlead-ml/fairlead/examples/flights"
-	"github.com/fairlead-ml/fairlead/ship/bundle"
 )
 
 func demoCommand() *cobra.Command {
@@ -97,7 +96,11 @@ func replay(ctx context.Context, opt flights.Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	folder, err := bundle.Tar(flights.Bundle)
+	entries, err := readFolder(flights.Bundle)
+	if err != nil {
+		return err
+	}
+	folder, err := tarOf(entries)
 	if err != nil {
 		return err
 	}

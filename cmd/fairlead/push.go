@@ -119,19 +119,7 @@ func prepare(path, name, reference string) (upload, error) {
 }
 
 func prepareFolder(folder, name, reference string) (upload, error) {
-	var entries []entry
-	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(folder, path)
-		if err != nil {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		entries = append(entries, entry{filepath.ToSlash(rel), content})
-		return err
-	})
+	entries, err := readFolder(os.DirFS(folder))
 	if err != nil {
 		return upload{}, err
 	}
@@ -166,6 +154,19 @@ func prepareFolder(folder, name, reference string) (upload, error) {
 	}
 	body, err := tarOf(entries)
 	return upload{name, "application/x-tar", body}, err
+}
+
+func readFolder(fsys fs.FS) ([]entry, error) {
+	var entries []entry
+	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(fsys, path)
+		entries = append(entries, entry{path, content})
+		return err
+	})
+	return entries, err
 }
 
 type entry struct {

@@ -90,9 +90,10 @@ func driftCommand() *cobra.Command {
 
 var emptyText = map[string]string{
 	"no_reference": "This version has no reference to compare with: push it with --reference FILE.",
-	"no_data":      "No window has been measured yet: predictions show up here a second or two after they are made.",
-	"no_labels":    "No label has arrived yet: send them with `fairlead label` or POST …/labels.",
-	"no_task":      "The bundle does not say what the model's task is: set task in fairlead.yaml.",
+	"no_data": "No window has been measured yet: predictions show up a second or two after they are made,\n" +
+		"in a day's window once its first hour of event time is over. --grain hour shows them sooner.",
+	"no_labels": "No label has arrived yet: send them with `fairlead label` or POST …/labels.",
+	"no_task":   "The bundle does not say what the model's task is: set task in fairlead.yaml.",
 }
 
 func metricsCommand() *cobra.Command {
