@@ -206,16 +206,24 @@ func (r *recorder) encode(b *batch) []message {
 		}
 	}
 	if deltas := b.profiles.Drain(); len(deltas) > 0 {
-		wire := make([]eventlog.ProfileDelta, 0, len(deltas))
+		var wire []eventlog.ProfileDelta
+		size := 0
 		for _, d := range deltas {
 			counts, err := d.Counts.MarshalBinary()
 			if err != nil {
 				r.slog.Error("counts not recorded", "deployment", d.Deployment, "version", d.Version, "minute", d.Minute, "err", err)
 				continue
 			}
+			// A backfill spreads over many minutes: a message holds what the log takes.
+			if size += len(counts); size > chunkBytes && len(wire) > 0 {
+				out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
+				wire, size = nil, len(counts)
+			}
 			wire = append(wire, eventlog.ProfileDelta{Deployment: d.Deployment, Version: d.Version, Role: d.Role, Minute: d.Minute, Counts: counts})
 		}
-		out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
+		if len(wire) > 0 {
+			out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
+		}
 	}
 	return out
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -56,9 +58,9 @@ func cell(v any) string {
 		if x == nil {
 			return "-"
 		}
-		return fmt.Sprintf("%.4g", *x)
+		return number(*x)
 	case float64:
-		return fmt.Sprintf("%.4g", x)
+		return number(x)
 	case time.Time:
 		if x.IsZero() {
 			return "-"
@@ -76,4 +78,12 @@ func cell(v any) string {
 		return string(b)
 	}
 	return fmt.Sprint(v)
+}
+
+// number writes counts in full and everything else with four digits.
+func number(x float64) string {
+	if x == math.Trunc(x) && math.Abs(x) < 1<<53 {
+		return strconv.FormatInt(int64(x), 10)
+	}
+	return fmt.Sprintf("%.4g", x)
 }
