@@ -51,7 +51,7 @@ func (s *shop) start(r *registry.Registry) *shop {
 		kv: s.states, registry: r, router: &route.Router{}, log: slog.New(slog.DiscardHandler),
 		now: func() time.Time { return noon }, load: s.loadModel,
 	}
-	if err := s.deployer.open(s.t.Context()); err != nil {
+	if err := s.open(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	return s

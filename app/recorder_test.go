@@ -42,12 +42,6 @@ func (l *memoryLog) Append(ctx context.Context, s eventlog.Stream, _ string, dat
 	return uint64(len(l.data[s])), nil
 }
 
-func (l *memoryLog) attempts() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tries
-}
-
 // ids lists the rows that were written, in order.
 func (l *memoryLog) ids(t *testing.T) []string {
 	t.Helper()
