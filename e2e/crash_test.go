@@ -35,14 +35,16 @@ func TestKilledServerLosesNoAcknowledgedLabel(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(20010308, 1))
 	l := &load{base: p.base, acked: map[string]bool{}}
+	mayLose := 0
 	for range rounds {
 		ctx, stop := context.WithCancel(t.Context())
 		var done sync.WaitGroup
 		for worker := range 3 {
 			done.Go(func() { l.work(ctx, t, p, worker) })
 		}
-		time.Sleep(700*time.Millisecond + time.Duration(rng.IntN(2000))*time.Millisecond)
+		time.Sleep(1500*time.Millisecond + time.Duration(rng.IntN(2500))*time.Millisecond)
 		p.kill()
+		mayLose += l.answeredSince(time.Now().Add(-lossWindow))
 		stop()
 		done.Wait()
 		p = start(t, data, address, "serve")
@@ -58,8 +60,8 @@ func TestKilledServerLosesNoAcknowledgedLabel(t *testing.T) {
 	if rows > int(l.sent.Load()) {
 		t.Errorf("%d rows are stored, only %d were sent", rows, l.sent.Load())
 	}
-	if lost := answered - rows; lost > int(l.maxSecond())*rounds*2 {
-		t.Errorf("%d rows lost in %d kills: more than two seconds' worth each", lost, rounds)
+	if lost := answered - rows; lost > mayLose {
+		t.Errorf("%d rows lost in %d kills; %d were answered within %s of one", lost, rounds, mayLose, lossWindow)
 	}
 	if len(l.acked) == 0 {
 		t.Fatal("no label was acknowledged: the test shows nothing")
@@ -82,8 +84,11 @@ type load struct {
 	answered atomic.Int64
 	mu       sync.Mutex
 	acked    map[string]bool
-	seconds  map[int64]int64
+	answers  []time.Time // one for each request of 20 rows
 }
+
+// lossWindow is the server's default of a second, and another for the write to reach the disk of a busy machine.
+const lossWindow = 2 * time.Second
 
 func (l *load) work(ctx context.Context, t *testing.T, p *process, worker int) {
 	for ctx.Err() == nil {
@@ -132,19 +137,20 @@ func (l *load) count() {
 	l.answered.Add(20)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.seconds == nil {
-		l.seconds = map[int64]int64{}
-	}
-	l.seconds[time.Now().Unix()] += 20
+	l.answers = append(l.answers, time.Now())
 }
 
-// maxSecond is the largest number of rows answered in one second.
-func (l *load) maxSecond() int64 {
-	var most int64
-	for _, n := range l.seconds {
-		most = max(most, n)
+// answeredSince is the number of rows answered after t.
+func (l *load) answeredSince(t time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rows := 0
+	for _, at := range l.answers {
+		if at.After(t) {
+			rows += 20
+		}
 	}
-	return most
+	return rows
 }
 
 // missing lists acknowledged labels that the store does not have.
@@ -209,8 +215,12 @@ func TestReplayGoesOnThroughCrashes(t *testing.T) {
 	if last != "2001-03-04" {
 		t.Errorf("the last flight is of %v: the replay did not go on", last)
 	}
-	if counted := p.number(`SELECT coalesce(sum(n), 0)::BIGINT FROM findings WHERE grain = 'day' AND "column" = 'distance' AND NOT provisional`); counted > rows+3*20_000 {
-		t.Errorf("%d rows in the profiles of %d", counted, rows)
+	// Counts reach the log after their rows, so there are never more of them; a kill between the two loses one batch.
+	closed := `FROM findings WHERE grain = 'day' AND "column" = 'distance' AND NOT provisional`
+	counted := p.number(`SELECT coalesce(sum(n), 0)::BIGINT ` + closed)
+	stored := p.number(`SELECT count(*) FROM rows."flights" WHERE date_trunc('day', event_time) IN (SELECT start ` + closed + `)`)
+	if counted > stored || counted < stored-3*batchRows {
+		t.Errorf("%d rows in the profiles of the closed days, %d in their table", counted, stored)
 	}
 	l := &load{acked: seen.ids}
 	if gone := l.missing(t, p); len(gone) > 0 {
@@ -218,6 +228,9 @@ func TestReplayGoesOnThroughCrashes(t *testing.T) {
 	}
 	p.stop()
 }
+
+// batchRows is what the replay sends in a second at most, the rows of one write.
+const batchRows = 9000
 
 func (p *process) rows() int {
 	all, err := p.client.Deployments(context.Background())
