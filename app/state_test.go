@@ -10,7 +10,6 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api"
-	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/internal/lifecycle"
 	"github.com/fairlead-ml/fairlead/ship/registry/registrytest"
@@ -122,16 +121,7 @@ func TestBooksSurviveARestart(t *testing.T) {
 // Everything that is in the log when it closes is in the store, once, also after a second start.
 func TestIngestAndCatchUp(t *testing.T) {
 	ctx := t.Context()
-	log, err := eventlog.Open(ctx, eventlog.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	store, err := evalstore.Open(ctx, evalstore.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	log, store := openSeams(t)
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
 			label := fairlead.Label{Deployment: "d", PredictionID: fmt.Sprint(i), Value: "1", Time: noon, Received: noon}

@@ -13,16 +13,7 @@ import (
 // TestTrimKeepsWhatTheStoreHasNot fills a stream, lets the store take half of it, and trims: only what was taken goes.
 func TestTrimKeepsWhatTheStoreHasNot(t *testing.T) {
 	ctx := t.Context()
-	log, err := eventlog.Open(ctx, eventlog.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	store, err := evalstore.Open(ctx, evalstore.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	log, store := openSeams(t)
 	var msgs []eventlog.Message
 	for i := range 20 {
 		label := fairlead.Label{Deployment: "d", PredictionID: string(rune('a' + i)), Value: "1", Received: time.Unix(int64(i), 0)}
@@ -58,4 +49,20 @@ func TestTrimKeepsWhatTheStoreHasNot(t *testing.T) {
 	if after, _, _ := log.Size(ctx, eventlog.Labels); after != before {
 		t.Error("a stream within its limit was trimmed")
 	}
+}
+
+// openSeams opens a real event log and a real evaluation store for the length of a test.
+func openSeams(t *testing.T) (*eventlog.Log, *evalstore.Store) {
+	t.Helper()
+	log, err := eventlog.Open(t.Context(), eventlog.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	store, err := evalstore.Open(t.Context(), evalstore.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return log, store
 }

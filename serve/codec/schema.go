@@ -133,7 +133,7 @@ func closest(key string, names []string) string {
 	folded := fold(key)
 	for _, name := range names {
 		f := fold(name)
-		d := edits(folded, f, distance)
+		d := fairlead.Edits(folded, f, distance)
 		if d < distance && d*2 < max(len(folded), len(f)) {
 			best, distance = name, d
 		}
@@ -144,30 +144,6 @@ func closest(key string, names []string) string {
 // fold drops what people spell differently: case, blanks, underscores, dashes.
 func fold(s string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.ToLower(shorten(s)))
-}
-
-// edits is the Levenshtein distance, or at least limit.
-func edits(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return min(row[len(b)], limit)
 }
 
 func join(names []string, most int) string {

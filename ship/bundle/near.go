@@ -3,6 +3,8 @@ package bundle
 import (
 	"fmt"
 	"strings"
+
+	"github.com/fairlead-ml/fairlead"
 )
 
 // near is the candidate that name was probably meant to be, "" if none is close. Upper and lower case are the same;
@@ -11,39 +13,11 @@ import (
 func near(name string, candidates []string) string {
 	best, least := "", min(len(name)/2, max(2, len(name)/3))+1
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c), least); d < least {
+		if d := fairlead.Edits(strings.ToLower(name), strings.ToLower(c), least); d < least {
 			best, least = c, d
 		}
 	}
 	return best
-}
-
-// distance is the Levenshtein distance of a and b in bytes, or limit if it is at least that.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		least := row[0]
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-			least = min(least, row[j+1])
-		}
-		if least >= limit {
-			return limit
-		}
-	}
-	return min(row[len(b)], limit)
 }
 
 // didYouMean is ", did you mean x?" or "".
