@@ -28,6 +28,7 @@ type Error struct {
 	Code    Code
 	Message string
 	Hint    string        // how to fix it; may be empty
+	Reason  string        // what programs may act on where Code is not enough: "queue_full", "deadline_predicted"; may be empty
 	Retry   time.Duration // when trying again makes sense; 0: not said
 	Err     error         // cause, for the operator; never shown to clients
 }

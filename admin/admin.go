@@ -25,6 +25,8 @@ type Models interface {
 	Models(ctx context.Context) ([]api.Model, error)
 	// Push stores a model and puts it live. body is an .onnx file, or a tar of a bundle folder when tar is set.
 	Push(ctx context.Context, name fairlead.Name, alias string, tar bool, body []byte) (api.PushAnswer, error)
+	// Example is a request that a version, named by number or alias, answers.
+	Example(ctx context.Context, name, version string) (api.ModelExample, error)
 }
 
 // Deployments is what runs.

@@ -52,6 +52,13 @@ func (w *world) Push(_ context.Context, name fairlead.Name, alias string, tar bo
 	return api.PushAnswer{Deployment: string(name)}, w.fail
 }
 
+func (w *world) Example(_ context.Context, name, version string) (api.ModelExample, error) {
+	if version != "champion" {
+		return api.ModelExample{}, fairlead.NotFound("%s has no version %q", name, version)
+	}
+	return api.ModelExample{Source: "reference", Request: map[string]any{"instances": []any{map[string]any{"hour": 7.5}}}}, w.fail
+}
+
 func (w *world) Deployments(context.Context) ([]api.Deployment, error) { return w.deployments, w.fail }
 
 func (w *world) Rollback(_ context.Context, name fairlead.Name) (api.RollbackAnswer, error) {
@@ -307,6 +314,17 @@ func TestPush(t *testing.T) {
 	slices.Sort(w.pushed)
 	if !slices.Equal(w.pushed, []string{"a  false 5", "b champion true 5"}) {
 		t.Errorf("%q", w.pushed)
+	}
+}
+
+func TestExample(t *testing.T) {
+	s := serve(t, &world{})
+	if resp, raw := ask(t, s, "GET", "/api/v1/models/flights/versions/champion/example", "", ""); resp.StatusCode != 200 ||
+		strings.TrimSpace(string(raw)) != `{"source":"reference","request":{"instances":[{"hour":7.5}]}}` {
+		t.Errorf("%s %s", resp.Status, raw)
+	}
+	if resp, raw := ask(t, s, "GET", "/api/v1/models/flights/versions/7/example", "", ""); resp.StatusCode != 404 {
+		t.Errorf("%s %s", resp.Status, raw)
 	}
 }
 

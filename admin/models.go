@@ -35,6 +35,15 @@ func (s *server) registerModels(a huma.API) {
 		return replied(s.model(ctx, in.Name))
 	})
 	huma.Register(a, huma.Operation{
+		OperationID: "example", Method: http.MethodGet, Path: "/api/v1/models/{name}/versions/{version}/example", Tags: []string{"models"},
+		Summary: "A request that this version answers", Description: "A real row of its reference data where there is one. The version is a number or an alias.",
+	}, func(ctx context.Context, in *struct {
+		Name    string `path:"name"`
+		Version string `path:"version"`
+	}) (*reply[api.ModelExample], error) {
+		return replied(s.Models.Example(ctx, in.Name, in.Version))
+	})
+	huma.Register(a, huma.Operation{
 		OperationID: "push", Method: http.MethodPost, Path: "/api/v1/models/{name}/versions", Tags: []string{"models"},
 		Summary:     "Push a version",
 		Description: "The body is an .onnx file (application/octet-stream) or a tar of a bundle folder (application/x-tar). The version goes live under the model's name.",

@@ -51,6 +51,12 @@ type Tensor struct {
 	Classes  []string `json:"classes,omitempty"`
 }
 
+// ModelExample answers GET /api/v1/models/{name}/versions/{version}/example: a request that the version answers.
+type ModelExample struct {
+	Source  string         `json:"source" enum:"reference,made" doc:"reference: a real row of the reference data; made: values that fit the signature"`
+	Request map[string]any `json:"request" doc:"the body for POST /v2/models/NAME/infer: instances of named features where the model has them, else inputs"`
+}
+
 // RefInfo says what a reference profile was made of.
 type RefInfo struct {
 	Rows   int       `json:"rows"`
@@ -78,6 +84,21 @@ type Deployment struct {
 	Drifted  []string     `json:"drifted" doc:"columns whose latest hour of event time is drifted"`
 	History  []LivePoint  `json:"history" doc:"one point a second, oldest first, at most 120"`
 	Notes    []Annotation `json:"annotations"`
+	Serving  *Serving     `json:"serving,omitempty" doc:"how the live version is run; absent while it is not loaded"`
+}
+
+// Serving is how a loaded version is run, as measured when it was loaded and learnt since.
+type Serving struct {
+	MaxBatch int      `json:"max_batch" doc:"rows of one run at most; 1: requests are never run together"`
+	Batching string   `json:"batching" doc:"why"`
+	Fixed    float64  `json:"fixed_us" doc:"microseconds of a run, whatever its rows"`
+	PerRow   float64  `json:"per_row_us" doc:"microseconds of each row on top"`
+	Threads  int      `json:"threads" doc:"of one run"`
+	Memory   int64    `json:"memory_bytes" doc:"that loading it took; 0: too little to measure"`
+	CacheTTL float64  `json:"cache_ttl_seconds" doc:"0: answers are not cached"`
+	Waiting  int      `json:"waiting" doc:"requests in the queue now"`
+	Refused  uint64   `json:"refused" doc:"requests refused or dropped by the queue since the version was loaded"`
+	Report   []string `json:"report,omitempty" doc:"what the checks at load found"`
 }
 
 // Live is the state of a deployment's traffic.

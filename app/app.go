@@ -49,6 +49,7 @@ type App struct {
 	annotations *annotations
 	books       *books
 	described   sync.Map // registry.Entry → api.ModelVersion
+	examples    sync.Map // fairlead.Digest → api.ModelExample
 	listener    net.Listener
 	core        *serve.Server
 	server      *http.Server
@@ -175,7 +176,11 @@ func (a *App) startDeployments(ctx context.Context) error {
 	}
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
-	a.core = serve.New(serve.Options{Router: a.router, Recorder: a.recorder, Meter: a.meter})
+	options := serve.Options{Router: a.router, Meter: a.meter}
+	if a.config.Record != RecordNone {
+		options.Recorder = a.recorder
+	}
+	a.core = serve.New(options)
 	return a.deployer.open(ctx)
 }
 

@@ -21,6 +21,7 @@ type Config struct {
 	Library      string // ONNX Runtime's shared library; empty: beside the binary
 	Version      string // of the binary
 
+	Record     string        // which predictions are counted and stored: RecordAll or RecordNone
 	LossWindow time.Duration // rows answered within this time of a crash may be lost
 	MaxBody    int64         // bytes of one request
 	MaxUpload  int64         // bytes of one pushed model
@@ -28,11 +29,17 @@ type Config struct {
 	StopWithin time.Duration // a clean stop takes at most this long
 }
 
+// Values of Config.Record.
+const (
+	RecordAll  = "all"
+	RecordNone = "none" // a bare model server: nothing is watched
+)
+
 // Defaults are the settings of a server nobody configured.
 func Defaults() Config {
 	return Config{
 		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:8081", Version: "dev",
-		LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, StopWithin: 40 * time.Second,
+		Record: RecordAll, LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, StopWithin: 40 * time.Second,
 	}
 }
 

@@ -24,13 +24,14 @@ type Recorder interface {
 
 // Options say what a Server is made of.
 type Options struct {
-	Router   *route.Router
-	Recorder Recorder         // nil: predictions are not recorded
-	Meter    *meter.Meter     // nil: a new one
-	Runs     int              // at once; 0: GOMAXPROCS, for a run keeps one core busy
-	Queue    int              // requests waiting for a run beyond those; 0: 1024
-	Now      func() time.Time // nil: time.Now
-	NewID    func() string    // nil: ULIDs
+	Router    *route.Router
+	Recorder  Recorder     // nil: predictions are not recorded
+	Meter     *meter.Meter // nil: a new one
+	Observers []Observer
+	Runs      int              // at once; 0: GOMAXPROCS, for a run keeps one core busy
+	Queue     int              // requests waiting for a run beyond those; 0: 1024
+	Now       func() time.Time // nil: time.Now
+	NewID     func() string    // nil: ULIDs
 }
 
 // Server answers predictions. It may be used by many goroutines at once.
@@ -87,6 +88,7 @@ type Input struct {
 	Rows     []fairlead.RowMeta // nil, or one per row
 	Default  fairlead.RowMeta   // time, key and tags of rows that have none of their own
 	Deadline time.Duration      // from arrival; 0: none
+	Priority int                // 1 is the most urgent, larger numbers less so; 0: the model's default
 }
 
 // Request is one call of a deployment.
@@ -94,6 +96,8 @@ type Request struct {
 	Deployment string
 	Version    string    // "": the live one
 	Received   time.Time // now if zero
+	Client     string    // who asks, for limits: an API key's name, else the address; "" unknown
+	Protocol   string    // how it came, for observers: "http/oip", "http/tfs", "grpc/oip", …
 	Input      Input
 
 	// Decode, if not nil, makes the Input once it is known who answers. A transport gives it.
@@ -111,6 +115,9 @@ type Response struct {
 	Outputs []fairlead.Tensor  // those asked for, in that order
 	Note    string             // "" or what was made of the request, for the client
 	Latency fairlead.Anatomy
+
+	BatchRows int  // rows of the run that it was part of, its own included
+	Cached    bool // out of the cache
 }
 
 // Predict answers one request. Errors are *fairlead.Error where the client can do something about them. A prediction is

@@ -30,6 +30,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.config.GRPC, "grpc", f.config.GRPC, "address of gRPC; empty turns it off")
 	flags.StringVar(&f.config.Debug, "debug", "", "address of Go's profiler, /debug/pprof (default: off)")
 	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
+	flags.StringVar(&f.config.Record, "record", f.config.Record, "predictions that are counted and stored: all or none")
 	flags.DurationVar(&f.config.LossWindow, "loss-window", f.config.LossWindow, "prediction rows younger than this may be lost by a crash")
 	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags")
 	flags.StringVar(&f.level, "log", "info", "debug, info, warn or error")
@@ -75,6 +76,9 @@ func (f *serveFlags) logger() (*slog.Logger, error) {
 func (f *serveFlags) start(ctx context.Context, flags *pflag.FlagSet) (*app.App, func() error, error) {
 	if err := f.load(flags); err != nil {
 		return nil, nil, err
+	}
+	if r := f.config.Record; r != app.RecordAll && r != app.RecordNone {
+		return nil, nil, fairlead.Invalid("--record %s is not known", r).Hintf("use all or none")
 	}
 	f.config.GRPCOptional = !flags.Changed("grpc")
 	log, err := f.logger()

@@ -192,3 +192,36 @@ func (g *gauge) history(now int64, n int) []Point {
 }
 
 func micros(v int64) time.Duration { return time.Duration(v) * time.Microsecond }
+
+// Statistics are totals since the server started, of one version of one deployment.
+type Statistics struct {
+	Deployment fairlead.Name
+	Version    fairlead.Version
+	Last       time.Time // the last request's end
+	Rows       uint64    // answered by a run, so without those out of the cache
+	Runs       uint64    // of the model; fewer than requests where they were run together
+	Success    Total     // requests, arrival to answer
+	Fail       Total
+	Decode     Total // the stages, of successful requests that were run
+	Queue      Total
+	Run        Total
+	Encode     Total
+	CacheHit   Total   // looking up and answering
+	CacheMiss  Total   // looking up and inserting
+	Batches    []Batch // by size, ascending
+}
+
+// Total is a count and the time that went.
+type Total struct {
+	Count uint64
+	Time  time.Duration
+}
+
+// Batch is the runs of one number of rows.
+type Batch struct {
+	Rows uint64
+	Run  Total
+}
+
+// Statistics reads the totals of a deployment's versions, newest first.
+func (m *Meter) Statistics(name fairlead.Name) []Statistics { return nil }

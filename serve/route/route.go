@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/serve/codec"
@@ -24,8 +25,27 @@ type Target struct {
 	Role       fairlead.Role
 	Signature  fairlead.Signature // the bundle's: the graph's with feature names, roles and classes
 	Session    engine.Session
+	Settings   Settings
 
 	schema *codec.Schema
+}
+
+// Settings say how a target is run. They are fixed when it is loaded.
+type Settings struct {
+	MaxBatch int           // rows of one run at most; 1: requests are never run together
+	Batching string        // for people: why MaxBatch is what it is
+	MaxDelay time.Duration // how long a request may wait for others while a core is idle; 0: never
+	Cost     Cost          // of a run, as measured at load
+	MaxQueue int           // requests waiting at most; 0: the server's
+	CacheTTL time.Duration // how long an answer may be given again; 0: never
+	Threads  int           // of one run
+	Memory   int64         // bytes that loading it took, as measured; 0: unknown
+}
+
+// Cost is a model's time per run of b rows: L(b) = Fixed + PerRow·b, with Residual what 99 of 100 runs stay under beyond
+// that. The zero Cost is unknown.
+type Cost struct {
+	Fixed, PerRow, Residual time.Duration
 }
 
 // Schema is what the codec needs to know of the signature. It is nil in a target that is in no table.

@@ -143,6 +143,7 @@ function api(url, body) {
       return ok({ version: "mock", started: iso(started), now: iso(Date.now()), engine: "none", recorded: rows + 812, dropped: 0, stored: rows, labels: Math.round(rows * 0.986), lag_seconds: 0.4 + 0.5 * random(`${Math.floor(Date.now() / 1000)}`)(), loss_window_seconds: 1 });
     }
     case "models":
+      if (parts[4] === "example") return ok({ source: "reference", request: { instances: [{ scheduled_minute: 1065, hour: 17, weekday: 4, distance: 733, origin: "ATL", destination: "O'Hare" }] } });
       return ok(models());
     case "alerts":
       return ok(alerts());
@@ -179,6 +180,16 @@ const server = createServer(async (request, response) => {
   if (url.pathname.startsWith("/api/v1/")) {
     const answer = api(url, body);
     response.writeHead(answer.status, { "Content-Type": "application/json" }).end(JSON.stringify(answer.body));
+    return;
+  }
+  if (url.pathname.startsWith("/v2/") && request.method === "POST") {
+    const [row] = JSON.parse(body).instances;
+    const late = 1 / (1 + Math.exp(-(row.hour - 19) / 4));
+    const refused = typeof row.hour !== "number";
+    const answer = refused
+      ? { error: `instance 0, feature "hour": expected a number, but ${JSON.stringify(row.hour)} came`, code: "invalid", hint: "send a number or null" }
+      : { id: "01JDTRYITMOCK", model_name: "flights", model_version: "1", predictions: [[1 - late, late]], ids: ["01JDTRYITMOCK"] };
+    response.writeHead(refused ? 400 : 200, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
     return;
   }
   const found = await file(url.pathname);

@@ -190,3 +190,23 @@ test("polling rests while the tab is hidden", async ({ page }) => {
   await page.waitForTimeout(3000);
   expect(asked).toBe(0);
 });
+
+test("models: a row of the reference is there to try, and a refusal is shown in the server's words", async ({ page }) => {
+  await page.goto("/models");
+  await page.getByTestId("trial-flights-1").click();
+  const form = page.getByTestId("try-flights-1");
+  await expect(form.getByLabel("distance")).toHaveValue("733");
+  await form.getByLabel("hour").fill("23");
+  await form.getByRole("button", { name: "Predict" }).click();
+  await expect(page.getByTestId("try-answer")).toContainText("late0.73106");
+  await expect(page.getByTestId("try-answer")).toContainText("01JDTRYITMOCK");
+  await noSideways(page);
+  await form.getByLabel("hour").fill("ten");
+  await form.getByRole("button", { name: "Predict" }).click();
+  await expect(form.getByTestId("error")).toContainText('expected a number, but "ten" came');
+  await expect(page.getByTestId("try-answer")).toHaveCount(0);
+  await form.getByRole("button", { name: "Reset" }).click();
+  await expect(form.getByLabel("hour")).toHaveValue("17");
+  await form.getByText("The same from a shell").click();
+  await expect(form.locator("pre")).toContainText(String.raw`O'\''Hare`);
+});

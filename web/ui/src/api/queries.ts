@@ -1,6 +1,6 @@
 import { keepPreviousData, QueryClient, useQuery } from "@tanstack/react-query";
 import { Failure, get } from "./client";
-import type { Alert, Deployment, Distribution, Drift, Grain, Metrics, Model, Status } from "./types";
+import type { Alert, Deployment, Distribution, Drift, Grain, Metrics, Model, ModelExample, Status } from "./types";
 
 /** How often the page asks again, in milliseconds. Polling rests while the tab is hidden. */
 const every = { fast: 1000, slow: 2000, lazy: 10_000 } as const;
@@ -42,6 +42,14 @@ export const useModels = () =>
     queryKey: ["models"],
     queryFn: async ({ signal }) => (await get<Model[] | null>("/models", {}, signal)) ?? [],
     refetchInterval: every.lazy,
+  });
+
+/** useExample never changes: a version is what it is. */
+export const useExample = (model: string, version: number) =>
+  useQuery<ModelExample, Failure>({
+    queryKey: ["example", model, version],
+    queryFn: ({ signal }) => get(`/models/${encodeURIComponent(model)}/versions/${version}/example`, {}, signal),
+    staleTime: Infinity,
   });
 
 export const useAlerts = () =>

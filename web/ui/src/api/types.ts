@@ -48,6 +48,12 @@ export interface ModelVersion {
   notes?: List<string>;
 }
 
+/** ModelExample is a request that a version answers. */
+export interface ModelExample {
+  source: "reference" | "made";
+  request: { instances?: Record<string, unknown>[]; inputs?: unknown[] };
+}
+
 export interface Model {
   name: string;
   aliases: Record<string, number> | null;

@@ -20,6 +20,10 @@ export function exampleRow(version: ModelVersion | undefined): Record<string, un
 export const predictCommand = (origin: string, name: string, version: ModelVersion | undefined): string =>
   `curl -s ${origin}/v2/models/${name}/infer${slash}-H 'Content-Type: application/json'${slash}-d '${JSON.stringify({ instances: [exampleRow(version)] })}'`;
 
+/** inferCommand sends that row; a quote in it is closed, escaped and opened again for the shell. */
+export const inferCommand = (origin: string, name: string, row: Record<string, unknown>): string =>
+  `curl -s ${origin}/v2/models/${name}/infer${slash}-H 'Content-Type: application/json'${slash}-d '${JSON.stringify({ instances: [row] }).replaceAll("'", "'\\''")}'`;
+
 export const labelCommand = (origin: string, name: string, version: ModelVersion | undefined): string => {
   const value = version?.outputs?.find((o) => o.classes?.length)?.classes?.at(-1) ?? 1;
   const body = JSON.stringify({ labels: [{ prediction_id: "ID", value }] });

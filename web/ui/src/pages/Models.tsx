@@ -1,5 +1,7 @@
+import { useState } from "react";
 import { useModels } from "../api/queries";
 import type { Model, ModelVersion, Tensor } from "../api/types";
+import { TryIt } from "../components/TryIt";
 import { Command, Empty, Refusal, Skeleton } from "../components/Notice";
 import { pushCommand } from "../lib/commands";
 import { bytes, count, digest, plural } from "../lib/format";
@@ -48,9 +50,21 @@ function ModelCard({ model }: { model: Model }) {
             <span className="when">{moment(at(v.created) ?? 0)} UTC</span>
           </summary>
           <VersionBody v={v} />
+          <Trial v={v} />
         </details>
       ))}
     </section>
+  );
+}
+
+/** Trial asks for the example only when somebody wants to try. */
+function Trial({ v }: { v: ModelVersion }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <details className="trial" onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary data-testid={`trial-${v.model}-${v.version}`}>Try it</summary>
+      {open && <TryIt version={v} />}
+    </details>
   );
 }
 
