@@ -96,6 +96,13 @@ type Serving struct {
 	Threads  int      `json:"threads" doc:"of one run"`
 	Memory   int64    `json:"memory_bytes" doc:"that loading it took; 0: too little to measure"`
 	CacheTTL float64  `json:"cache_ttl_seconds" doc:"0: answers are not cached"`
+	Decode   float64  `json:"decode_us" doc:"mean of answered requests since the server started, as are the next three"`
+	Queue    float64  `json:"queue_us"`
+	Run      float64  `json:"run_us"`
+	Encode   float64  `json:"encode_us"`
+	Requests uint64   `json:"requests" doc:"answered"`
+	Runs     uint64   `json:"runs" doc:"of the model; fewer than requests where they were run together or came from the cache"`
+	Hits     uint64   `json:"cache_hits"`
 	Waiting  int      `json:"waiting" doc:"requests in the queue now"`
 	Refused  uint64   `json:"refused" doc:"requests refused or dropped by the queue since the version was loaded"`
 	Report   []string `json:"report,omitempty" doc:"what the checks at load found"`

@@ -210,3 +210,13 @@ test("models: a row of the reference is there to try, and a refusal is shown in 
   await form.getByText("The same from a shell").click();
   await expect(form.locator("pre")).toContainText(String.raw`O'\''Hare`);
 });
+
+test("where the time goes, and why there is no batching", async ({ page }) => {
+  await page.goto("/d/flights");
+  const anatomy = page.getByTestId("anatomy");
+  await expect(anatomy).toContainText(/run 480.µs/);
+  await expect(anatomy).toContainText("No batching: a batch of 64 rows gains 1.03 times on single rows");
+  await anatomy.getByText("What the checks at load found").click();
+  await expect(anatomy).toContainText("8 golden vectors: all within 1e-5");
+  await noSideways(page);
+});

@@ -85,6 +85,27 @@ export interface Annotation {
   end: Time;
 }
 
+/** Serving is how a loaded version is run; times in microseconds. */
+export interface Serving {
+  max_batch: number;
+  batching: string;
+  fixed_us: number;
+  per_row_us: number;
+  threads: number;
+  memory_bytes: number;
+  cache_ttl_seconds: number;
+  decode_us: number;
+  queue_us: number;
+  run_us: number;
+  encode_us: number;
+  requests: number;
+  runs: number;
+  cache_hits: number;
+  waiting: number;
+  refused: number;
+  report?: List<string>;
+}
+
 export interface Deployment {
   name: string;
   model: string;
@@ -103,6 +124,7 @@ export interface Deployment {
   drifted: List<string>;
   history: List<LivePoint>;
   annotations: List<Annotation>;
+  serving?: Serving | null;
 }
 
 export interface Cell {

@@ -3,6 +3,7 @@ import { useAlerts, useDeployments, useDrift, useMetrics, useModels } from "../a
 import type { Alert, Annotation, Deployment, Grain, ModelVersion } from "../api/types";
 import { createHover, HoverContext } from "../charts/hover";
 import type { Domain } from "../charts/Timeline";
+import { Anatomy } from "../components/Anatomy";
 import { Alerts } from "../components/Alerts";
 import { DeploymentHead } from "../components/DeploymentHead";
 import { DistributionPanel } from "../components/DistributionPanel";
@@ -78,7 +79,10 @@ function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
       {d.state === "failed" && <div className="refusal" role="alert"><b>This deployment does not serve.</b><p>{d.reason}</p></div>}
       <LiveStrip deployment={d} />
       {d.rows === 0 && v.starts.length === 0 ? (
-        <NoRows d={d} version={version} />
+        <>
+          <NoRows d={d} version={version} />
+          {d.serving && <Anatomy serving={d.serving} />}
+        </>
       ) : (
         <div className={selected ? "detail with-panel" : "detail"}>
           <div className="main-column">
@@ -88,6 +92,7 @@ function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
               onView={v.select} onFollow={v.follow} onPick={v.pick}
             />
             <MetricsCard d={d} version={version} metrics={v.metrics.data} error={v.metrics.error} domain={v.domain} />
+            {d.serving && <Anatomy serving={d.serving} />}
           </div>
           <div className="side-column">
             {selected && (
