@@ -53,7 +53,7 @@ type Tensor struct {
 
 // ModelExample answers GET /api/v1/models/{name}/versions/{version}/example: a request that the version answers.
 type ModelExample struct {
-	Source  string         `json:"source" enum:"reference,made" doc:"reference: a real row of the reference data; made: values that fit the signature"`
+	Source  string         `json:"source" enum:"reference,golden,made" doc:"reference: a real row of the reference data; golden: a golden vector's; made: values that fit the signature"`
 	Request map[string]any `json:"request" doc:"the body for POST /v2/models/NAME/infer: instances of named features where the model has them, else inputs"`
 }
 
@@ -72,7 +72,7 @@ type Deployment struct {
 	Version  int          `json:"version"`
 	Digest   string       `json:"digest"`
 	Task     string       `json:"task"`
-	State    string       `json:"state" enum:"ready,loading,failed"`
+	State    string       `json:"state" enum:"ready,loading,failed,unloaded"`
 	Reason   string       `json:"reason,omitempty" doc:"why it is not ready"`
 	Live     Live         `json:"live" doc:"over the last ten seconds"`
 	Rows     uint64       `json:"rows" doc:"rows in the evaluation store"`

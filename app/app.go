@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,11 +20,14 @@ import (
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/internal/lifecycle"
 	"github.com/fairlead-ml/fairlead/serve"
+	"github.com/fairlead-ml/fairlead/serve/accesslog"
+	"github.com/fairlead-ml/fairlead/serve/cache"
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/engine/ort"
 	"github.com/fairlead-ml/fairlead/serve/grpcd"
 	"github.com/fairlead-ml/fairlead/serve/meter"
 	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/serve/trace"
 	"github.com/fairlead-ml/fairlead/ship/registry"
 	"github.com/fairlead-ml/fairlead/watch"
 )
@@ -38,22 +42,27 @@ type App struct {
 	failed  chan error
 	ready   atomic.Bool
 
-	runtime     *ort.Runtime
-	events      *eventlog.Log
-	store       *evalstore.Store
-	registry    *registry.Registry
-	deployer    *deployer
-	router      *route.Router
-	meter       *meter.Meter
-	recorder    *recorder
-	annotations *annotations
-	books       *books
-	described   sync.Map // registry.Entry → api.ModelVersion
-	examples    sync.Map // fairlead.Digest → api.ModelExample
-	listener    net.Listener
-	core        *serve.Server
-	server      *http.Server
-	grpc        *grpcd.Server
+	runtime      *ort.Runtime
+	events       *eventlog.Log
+	store        *evalstore.Store
+	registry     *registry.Registry
+	deployer     *deployer
+	router       *route.Router
+	meter        *meter.Meter
+	recorder     *recorder
+	annotations  *annotations
+	books        *books
+	described    sync.Map // registry.Entry → api.ModelVersion
+	examples     sync.Map // fairlead.Digest → api.ModelExample
+	listener     net.Listener
+	defaultModel atomic.Pointer[string] // of the cloud's contract
+	core         *serve.Server
+	cache        *cache.Cache   // nil: answers are not kept
+	tracer       *trace.Tracer  // nil: nothing is traced
+	access       *accesslog.Log // nil: there is none
+	accessFile   *os.File       // nil: it goes to standard output
+	server       *http.Server
+	grpc         *grpcd.Server
 }
 
 // Start opens everything under config.Data and serves. On error, what was started is stopped again.
@@ -94,7 +103,9 @@ func (a *App) plan() []lifecycle.Part {
 	return append(plan,
 		part("catching up", nil, func(ctx context.Context) error { return catchUp(ctx, a.events, a.store) }),
 		lifecycle.Loop("recorder", func(ctx context.Context) { a.recorder.Run(ctx) }),
+		part("predictions", nil, a.stopServing),
 		part("http", a.startHTTP, a.stopHTTP),
+		part("the cloud's model", a.startCloud, nil),
 		part("grpc", a.startGRPC, a.stopGRPC),
 	)
 }
@@ -172,15 +183,17 @@ func (a *App) startDeployments(ctx context.Context) error {
 	a.router = &route.Router{}
 	a.deployer = &deployer{
 		kv: buckets["deployments"], registry: a.registry, router: a.router, log: a.log, now: time.Now,
-		load: func(onnx []byte) (engine.Session, error) { return a.runtime.Load(onnx) },
+		load: func(onnx []byte, threads int) (engine.Session, error) {
+			return a.runtime.Load(onnx, ort.Options{Threads: threads})
+		},
+		cores: runtime.GOMAXPROCS(0), memory: a.runtime.Memory,
 	}
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
-	options := serve.Options{Router: a.router, Meter: a.meter}
-	if a.config.Record != RecordNone {
-		options.Recorder = a.recorder
+	if err := a.startServing(ctx); err != nil {
+		return err
 	}
-	a.core = serve.New(options)
+	a.deployer.drain = a.core.Drain
 	return a.deployer.open(ctx)
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/serve/cloud"
+	"github.com/fairlead-ml/fairlead/serve/limit"
 )
 
 // Config is what `fairlead serve` can be told.
@@ -26,7 +28,19 @@ type Config struct {
 	MaxBody    int64         // bytes of one request
 	MaxUpload  int64         // bytes of one pushed model
 	MemoryMB   int           // DuckDB's memory limit
+
+	CacheMB      int           // memory for answers of models whose bundle asks for a cache; 0: none
+	Limits       limit.Config  // of clients and models; the zero Config limits nobody
+	ClientHeader string        // names the client for limits; "": its address does
+	OTLP         string        // URL of a collector of traces; "": what OTEL_EXPORTER_OTLP_ENDPOINT says
+	TraceRatio   float64       // share of requests that are traced where the caller does not say
+	AccessLog    string        // file, or "-" for standard output; "": none
+	AccessSample float64       // share of the successes that it gets
+	Slow         time.Duration // requests as slow as this are always in it
+
 	StopWithin time.Duration // a clean stop takes at most this long
+
+	cloud *cloud.Contract // what the cloud expects that this runs in; nil: none
 }
 
 // Values of Config.Record.
@@ -39,7 +53,7 @@ const (
 func Defaults() Config {
 	return Config{
 		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:8081", Version: "dev",
-		Record: RecordAll, LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, StopWithin: 40 * time.Second,
+		Record: RecordAll, LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
 	}
 }
 

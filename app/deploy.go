@@ -28,6 +28,8 @@ type deployment struct {
 	Live     fairlead.Version   `json:"live"`
 	Previous []fairlead.Version `json:"previous,omitempty"` // newest last; what a rollback goes back to
 	Changed  time.Time          `json:"changed"`
+	Unloaded bool               `json:"unloaded,omitempty"` // on request: nothing of it is in memory until it is loaded again
+	Override *override          `json:"override,omitempty"` // what a client asked for when it loaded the model
 
 	revision uint64
 	failed   error // why its live version does not serve
@@ -45,6 +47,7 @@ type version struct {
 	digest    fairlead.Digest
 	session   engine.Session
 	target    *route.Target // in the route tables since the session was loaded
+	probed    *probed       // what the probe found; kept when the session is closed
 }
 
 // deployer decides which version answers under which name. It keeps the live version and the one before it loaded, so
@@ -52,17 +55,22 @@ type version struct {
 type deployer struct {
 	kv       keyValue
 	registry *registry.Registry
-	load     func(onnx []byte) (engine.Session, error)
+	load     func(onnx []byte, threads int) (engine.Session, error)
 	router   *route.Router
 	log      *slog.Logger
 	now      func() time.Time
+	cores    int                                        // threads of one run at most; 0: 1
+	memory   func() int64                               // bytes in use by models; nil: unknown
+	drain    func(context.Context, *route.Target) error // waits until what is queued for a target that left the table is answered; nil: nothing is
 
-	// change is held by whoever changes what is deployed, while models load and unload. mu guards the fields below and
-	// what they point to, and is held for moments only: the recorder and every reader need it.
+	// change is held by whoever changes what is deployed, while models load and unload: it is the one lane of loading. mu
+	// guards the fields below and what they point to, and is held for moments only: the recorder and every reader need it.
 	change      sync.Mutex
 	mu          sync.Mutex
 	deployments map[fairlead.Name]*deployment
 	versions    map[versionKey]*version
+	loading     map[versionKey]bool
+	serving     bool // requests may come: loading leaves them room
 }
 
 // open reads the bucket and loads every deployment. One that does not load is kept as failed, with the reason; the
@@ -70,7 +78,7 @@ type deployer struct {
 func (d *deployer) open(ctx context.Context) error {
 	d.change.Lock()
 	defer d.change.Unlock()
-	d.deployments, d.versions = map[fairlead.Name]*deployment{}, map[versionKey]*version{}
+	d.deployments, d.versions, d.loading = map[fairlead.Name]*deployment{}, map[versionKey]*version{}, map[versionKey]bool{}
 	keys, err := d.kv.Keys(ctx)
 	if err != nil {
 		return fmt.Errorf("read the deployments: %w", err)
@@ -84,7 +92,10 @@ func (d *deployer) open(ctx context.Context) error {
 		if err := json.Unmarshal(raw, dep); err != nil {
 			return fmt.Errorf("read deployment %s: %w", key, err)
 		}
-		if dep.failed = d.ensure(ctx, dep, dep.Live); dep.failed != nil {
+		if !dep.Unloaded {
+			dep.failed = d.ensure(ctx, dep, dep.Live)
+		}
+		if dep.failed != nil {
 			d.log.Error("deployment does not serve", "deployment", dep.Name, "version", dep.Live, "err", dep.failed)
 		}
 		d.mu.Lock()
@@ -93,29 +104,9 @@ func (d *deployer) open(ctx context.Context) error {
 		d.warmPrevious(ctx, dep)
 	}
 	d.publish(nil)
-	return nil
-}
-
-// ensure loads a version's session if it is not there yet. The caller holds change.
-func (d *deployer) ensure(ctx context.Context, dep *deployment, v fairlead.Version) error {
-	known, err := d.describe(ctx, dep.Name, dep.Model, v)
-	if err != nil || known.session != nil {
-		return err
-	}
-	b, err := d.registry.Open(ctx, known.digest)
-	if err != nil {
-		return err
-	}
-	session, err := d.load(b.Model())
-	if err != nil {
-		return fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
-	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	known.session, known.target = session, &route.Target{
-		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: "fp32",
-		Role: fairlead.RoleLive, Signature: known.sig, Session: session,
-	}
+	d.serving = true
+	d.mu.Unlock()
 	return nil
 }
 
@@ -151,54 +142,14 @@ func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fa
 	return known, nil
 }
 
-// warmPrevious keeps the version before the live one loaded.
-func (d *deployer) warmPrevious(ctx context.Context, dep *deployment) {
-	for _, v := range dep.warm()[1:] {
-		if err := d.ensure(ctx, dep, v); err != nil {
-			d.log.Warn("the version before does not load; a rollback to it would fail", "deployment", dep.Name, "version", v, "err", err)
-		}
-	}
-}
-
-// warm lists the versions that stay loaded: the live one, and the one that a rollback goes to.
-func (dep *deployment) warm() []fairlead.Version {
-	return append([]fairlead.Version{dep.Live}, dep.Previous[max(0, len(dep.Previous)-1):]...)
-}
-
-// retire takes the sessions of a deployment that are not of the versions to keep; close them when no route leads there.
-func (d *deployer) retire(name fairlead.Name, keep []fairlead.Version) []engine.Session {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var retired []engine.Session
-	for key, v := range d.versions {
-		if key.name == name && v.session != nil && !slices.Contains(keep, key.version) {
-			retired = append(retired, v.session)
-			v.session, v.target = nil, nil
-		}
-	}
-	return retired
-}
-
-// publish swaps the route table, then closes the sessions that left it. A session's Close waits for its runs.
-func (d *deployer) publish(retired []engine.Session) {
-	table, err := route.NewTable(d.routes())
-	if err != nil {
-		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
-		return
-	}
-	d.router.Swap(table)
-	for _, s := range retired {
-		if err := s.Close(); err != nil {
-			d.log.Warn("close a session", "err", err)
-		}
-	}
-}
-
 func (d *deployer) routes() []route.Deployment {
 	var routes []route.Deployment
 	for _, dep := range d.list() {
 		r := route.Deployment{Name: dep.Name, Aliases: d.aliases(dep.Model)}
-		if dep.failed != nil {
+		switch {
+		case dep.Unloaded:
+			r.Reason = "unloaded"
+		case dep.failed != nil:
 			r.Reason = dep.failed.Error()
 		}
 		d.mu.Lock()
@@ -234,7 +185,7 @@ func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.V
 	old := d.get(model)
 	next := &deployment{Name: model, Model: model, Live: v, Changed: d.now().UTC()}
 	if old != nil {
-		if old.Live == v && old.failed == nil {
+		if old.Live == v && old.failed == nil && !old.Unloaded {
 			d.publish(nil) // an alias may have moved
 			return nil
 		}
@@ -259,8 +210,9 @@ func (d *deployer) get(name fairlead.Name) *deployment {
 }
 
 // commit writes the state first and swaps the routes after: a crash in between serves the new state at the next start.
-// When the state cannot be written, old (nil: no such deployment) goes on as it was.
-func (d *deployer) commit(ctx context.Context, old, next *deployment) error {
+// When the state cannot be written, old (nil: no such deployment) goes on as it was. retired are sessions that others have
+// taken the place of already.
+func (d *deployer) commit(ctx context.Context, old, next *deployment, retired ...*route.Target) error {
 	raw, err := json.Marshal(next)
 	if err != nil {
 		return err
@@ -270,14 +222,14 @@ func (d *deployer) commit(ctx context.Context, old, next *deployment) error {
 		if old != nil {
 			keep = old.warm()
 		}
-		d.publish(d.retire(next.Name, keep))
+		d.publish(append(d.retire(next.Name, keep), retired...))
 		return fmt.Errorf("store deployment %s: %w", next.Name, err)
 	}
 	d.mu.Lock()
 	d.deployments[next.Name] = next
 	d.mu.Unlock()
 	d.warmPrevious(ctx, next)
-	d.publish(d.retire(next.Name, next.warm()))
+	d.publish(append(d.retire(next.Name, next.warm()), retired...))
 	return nil
 }
 
@@ -390,6 +342,7 @@ func (d *deployer) close() error {
 	empty, err := route.NewTable(nil)
 	errs := []error{err}
 	d.router.Swap(empty)
+	d.serving = false
 	for _, v := range d.versions {
 		if v.session != nil {
 			errs = append(errs, v.session.Close())

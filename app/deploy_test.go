@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,23 @@ type shop struct {
 	loaded map[string]*fake.Session // by the model's bytes
 	broken map[string]bool
 	gate   chan struct{} // not nil: loading waits for it
+	opened atomic.Int64
+	shut   atomic.Int64
 }
+
+// counted is a session that says when it is closed.
+type counted struct {
+	engine.Session
+	once sync.Once
+	shut *atomic.Int64
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.shut.Add(1) })
+	return c.Session.Close()
+}
+
+func (s *shop) closed() int64 { return s.shut.Load() }
 
 func openShop(t *testing.T) *shop {
 	t.Helper()
@@ -47,6 +64,8 @@ func openShop(t *testing.T) *shop {
 func (s *shop) start(r *registry.Registry) *shop {
 	s.t.Helper()
 	s.loaded = map[string]*fake.Session{}
+	s.opened.Store(0)
+	s.shut.Store(0)
 	s.deployer = &deployer{
 		kv: s.states, registry: r, router: &route.Router{}, log: slog.New(slog.DiscardHandler),
 		now: func() time.Time { return noon }, load: s.loadModel,
@@ -57,7 +76,7 @@ func (s *shop) start(r *registry.Registry) *shop {
 	return s
 }
 
-func (s *shop) loadModel(onnx []byte) (engine.Session, error) {
+func (s *shop) loadModel(onnx []byte, _ int) (engine.Session, error) {
 	s.mu.Lock()
 	gate := s.gate
 	s.mu.Unlock()
@@ -70,7 +89,8 @@ func (s *shop) loadModel(onnx []byte) (engine.Session, error) {
 		return nil, errors.New("the graph is damaged")
 	}
 	s.loaded[string(onnx)] = fake.Echo(1)
-	return s.loaded[string(onnx)], nil
+	s.opened.Add(1)
+	return &counted{Session: s.loaded[string(onnx)], shut: &s.shut}, nil
 }
 
 func graph(name fairlead.Name, n int) string { return fmt.Sprintf("%s graph %d", name, n) }

@@ -40,6 +40,9 @@ func example(b *bundle.Bundle) api.ModelExample {
 			}
 		}
 	}
+	if in := b.Example(); in != nil {
+		return api.ModelExample{Source: "golden", Request: requestOf(b.Signature, in)}
+	}
 	return api.ModelExample{Source: "made", Request: requestOf(b.Signature, made(b.Signature))}
 }
 

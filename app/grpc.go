@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/fairlead-ml/fairlead/serve/grpcd"
+	"github.com/fairlead-ml/fairlead/serve/trace"
 )
 
 // startGRPC serves the Open Inference Protocol over gRPC.
@@ -22,7 +24,14 @@ func (a *App) startGRPC(context.Context) error {
 		}
 		return fmt.Errorf("listen on %s: %w", a.config.GRPC, err)
 	}
-	a.grpc = grpcd.New(a.core, grpcd.Options{Version: a.config.Version, MaxMessage: int(a.config.MaxBody), Ready: a.readiness, Log: a.log})
+	options := grpcd.Options{
+		Version: a.config.Version, MaxMessage: int(a.config.MaxBody), Ready: a.readiness, Log: a.log,
+		Repository: newRepository(a), ClientKey: strings.ToLower(a.config.ClientHeader),
+	}
+	if a.tracer != nil {
+		options.Context = trace.FromHeader
+	}
+	a.grpc = grpcd.New(a.core, options)
 	go func() {
 		if err := a.grpc.Serve(l); err != nil {
 			a.fail(fmt.Errorf("grpc: %w", err))

@@ -55,10 +55,14 @@ func (a *App) stopHTTP(ctx context.Context) error {
 // handler is every HTTP face on one address.
 func (a *App) handler() http.Handler {
 	mux := http.NewServeMux()
-	inference := httpd.New(a.core, httpd.Options{Version: a.config.Version, MaxBody: a.config.MaxBody, Ready: a.readiness, Log: a.log})
+	inference := httpd.New(a.core, httpd.Options{
+		Version: a.config.Version, MaxBody: a.config.MaxBody, MaxUpload: a.config.MaxUpload, Ready: a.readiness, Log: a.log,
+		Repository: newRepository(a), ClientHeader: a.config.ClientHeader, Context: a.traced(),
+	})
 	mux.Handle("/v2", inference)
 	mux.Handle("/v2/", inference)
 	mux.Handle("/v1/", inference)
+	mux.Handle("/V1/", inference) // TensorFlow Serving's paths know no case
 	admin.New(mux, admin.Options{
 		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Live: a.deployer.Live, Status: a.status,
 		Models: a, Deployments: a, Labels: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a,
@@ -67,7 +71,7 @@ func (a *App) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.Handle("GET /metrics", a.metrics())
 	mux.Handle("/", web.Handler())
-	return mux
+	return a.clouded(inference, mux)
 }
 
 // readiness is nil, or why the server takes no requests.
@@ -93,6 +97,15 @@ func (a *App) health(w http.ResponseWriter, r *http.Request) {
 func (a *App) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), a.meter)
+	if a.cache != nil {
+		reg.MustRegister(a.cache)
+	}
+	if a.tracer != nil {
+		reg.MustRegister(a.tracer)
+	}
+	if a.access != nil {
+		reg.MustRegister(a.access)
+	}
 	counter := func(name, help string, value func() float64) {
 		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "fairlead", Name: name, Help: help}, value))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/serve/engine"
+	"github.com/fairlead-ml/fairlead/serve/engine/ort"
 	"github.com/fairlead-ml/fairlead/ship/bundle"
 	"github.com/fairlead-ml/fairlead/ship/reference"
 	"github.com/fairlead-ml/fairlead/ship/registry"
@@ -22,7 +23,7 @@ import (
 	"github.com/fairlead-ml/fairlead/watch/realised"
 )
 
-// Push implements admin.Models: read → check against the graph → profile the reference → seal → store → put live.
+// Push implements admin.Models: read → check against the graph → profile the reference → golden vectors → seal → store → put live.
 // Nothing is stored unless everything before it worked.
 func (a *App) Push(ctx context.Context, name fairlead.Name, alias string, tar bool, body []byte) (api.PushAnswer, error) {
 	b, err := a.seal(ctx, name, tar, body)
@@ -51,7 +52,7 @@ func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byt
 		}
 		src.File.Name = name // the name it is pushed under wins over the folder's
 	}
-	session, err := a.runtime.Load(src.Model)
+	session, err := a.runtime.Load(src.Model, ort.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +62,11 @@ func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byt
 		return nil, err
 	}
 	var ref []byte
+	var table *fairlead.Table
 	if len(src.Reference) > 0 {
-		r, more, err := learnReference(ctx, session, sig, src)
-		if err != nil {
+		var r *profile.Reference
+		var more []string
+		if r, table, more, err = learnReference(ctx, session, sig, src); err != nil {
 			return nil, err
 		}
 		notes = append(notes, more...)
@@ -71,39 +74,46 @@ func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byt
 			return nil, err
 		}
 	}
+	var note string
+	if src.Golden, note, err = goldenFor(ctx, session, sig, src.Golden, table); err != nil {
+		return nil, err
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
 	return bundle.Seal(src, sig, ref, notes)
 }
 
-// learnReference freezes the bins. Outputs that the reference lacks are computed by the model itself.
-func learnReference(ctx context.Context, session engine.Session, sig fairlead.Signature, src *bundle.Source) (*profile.Reference, []string, error) {
+// learnReference reads the reference and freezes the bins. Outputs that it lacks are computed by the model itself.
+func learnReference(ctx context.Context, session engine.Session, sig fairlead.Signature, src *bundle.Source) (*profile.Reference, *fairlead.Table, []string, error) {
 	table, err := reference.Read(src.ReferenceName, src.Reference, bundle.TextColumns(sig)...)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := bundle.CheckReference(sig, table); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var notes []string
 	if missing := missingOutputs(sig, table); len(missing) > 0 {
 		if err := score(ctx, session, sig, table, missing); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		notes = append(notes, fmt.Sprintf("the reference has no %s: the model computed it", strings.Join(names(missing), ", ")))
 	}
 	clock, err := bundle.TimeColumn(src.File, sig, table)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	r, err := profile.Learn(sig.Fields(), table, profile.Options{TimeColumn: clock})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if r.Phases == nil {
 		notes = append(notes, "the reference has no two weeks of event time: windows are compared with all of it, "+
 			"and features that follow the clock will look drifted by the hour")
 	}
 	src.Metrics = referenceMetrics(sig, table)
-	return r, notes, nil
+	return r, table, notes, nil
 }
 
 // referenceMetrics holds the labels of the reference data against the model's outputs; nil without labels.

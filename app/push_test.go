@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/ship/bundle"
 )
 
 // testModel is one of the engine's test graphs.
@@ -26,11 +28,15 @@ func testModel(t *testing.T, name string) []byte {
 }
 
 // folder packs a bundle folder of a graph, fairlead.yaml and a reference in CSV; "" leaves a file out.
-func folder(t *testing.T, graph []byte, settings, reference string) []byte {
+func folder(t *testing.T, graph []byte, settings, reference string, more ...map[string]string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	for name, content := range map[string]string{"fairlead.yaml": settings, "model.onnx": string(graph), "reference.csv": reference} {
+	files := map[string]string{"fairlead.yaml": settings, "model.onnx": string(graph), "reference.csv": reference}
+	for _, m := range more {
+		maps.Copy(files, m)
+	}
+	for name, content := range files {
 		if content == "" {
 			continue
 		}
@@ -112,6 +118,44 @@ func TestPush(t *testing.T) {
 		m := a.deployer.Metrics("bin", 1)
 		if m["accuracy"] != 0.75 || m["positive_rate"] != 0.5 {
 			t.Errorf("metrics of the reference are %v; 3 of 4 labelled rows are right, 2 are late", m)
+		}
+	})
+	t.Run("golden vectors", func(t *testing.T) {
+		golden := func(name string) *bundle.Golden {
+			entry, err := a.registry.Resolve(t.Context(), fairlead.Name(name), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := a.registry.Open(t.Context(), entry.Digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := b.Golden()
+			if err != nil || g == nil {
+				t.Fatalf("%s has the golden vectors %+v, %v", name, g, err)
+			}
+			return g
+		}
+		g := golden("tree") // of rows of its reference
+		if len(g.Cases) != 6 || !slices.Equal(g.Cases[5].Inputs[0].Data.([]float32), []float32{2, 1}) || len(g.Cases[0].Outputs) != 2 {
+			t.Errorf("%+v", g)
+		}
+		if g := golden("bare"); len(g.Cases) != goldenCases { // of values made up
+			t.Errorf("%+v", g)
+		}
+		report := a.deployer.Report("tree", 1)
+		noted(t, report, "golden vectors: all 6 cases agree")
+		noted(t, report, "batching: ")
+		given := map[string]string{"golden.json": `{"cases":[{"inputs":[{"name":"X","datatype":"FP32","shape":[1,2],"data":[0,0]}],` +
+			`"outputs":[{"name":"label","datatype":"INT64","shape":[1],"data":[1]}]}]}`}
+		_, err := a.Push(t.Context(), "wrong", "", true, folder(t, testModel(t, "tree"), tree, treeRows, given))
+		if fairlead.CodeOf(err) != fairlead.CodeInvalid || !strings.Contains(err.Error(), `case 0: output "label", row 0: expected 1, got 0`) {
+			t.Errorf("golden vectors that are wrong: %v", err)
+		}
+		given["golden.json"] = strings.Replace(given["golden.json"], "[1]}]}]}", "[0]}]}]}", 1)
+		push(t, "right", true, folder(t, testModel(t, "tree"), tree, treeRows, given))
+		if g := golden("right"); len(g.Cases) != 1 || g.Relative != bundle.DefaultRelative {
+			t.Errorf("%+v", g)
 		}
 	})
 	t.Run("fixed batch", func(t *testing.T) {

@@ -65,6 +65,10 @@ func (a *App) describe(ctx context.Context, dep deployment) (api.Deployment, err
 	if dep.failed != nil {
 		d.State, d.Reason = "failed", dep.failed.Error()
 	}
+	if dep.Unloaded {
+		d.State, d.Reason = "unloaded", "a client unloaded it; its next load puts it back"
+	}
+	d.Serving = a.serving(dep)
 	if _, sig, err := a.deployer.Reference(ctx, dep.Name, dep.Live); err == nil {
 		d.Task, d.Label = string(sig.Task), sig.Label.Name
 	}

@@ -70,12 +70,8 @@ func (c *call) fillRows() error {
 		return fairlead.Invalid(`"rows" describes %s, but the request has %d`, plural(len(in.Rows), "row"), c.rows).
 			Hintf("give one entry per row of the first dimension, or leave \"rows\" away")
 	}
-	ids := make(map[string]bool, len(in.Rows))
-	for _, r := range in.Rows {
-		if r.ID != "" && ids[r.ID] {
-			return fairlead.Invalid(`"rows" has the id %q twice`, r.ID).Hintf("a label finds its prediction by this id")
-		}
-		ids[r.ID] = true
+	if id := twice(in.Rows); id != "" {
+		return fairlead.Invalid(`"rows" has the id %q twice`, id).Hintf("a label finds its prediction by this id")
 	}
 	rows := slices.Clone(in.Rows)
 	if rows == nil {
@@ -103,6 +99,21 @@ func (c *call) fillRows() error {
 	return nil
 }
 
+// twice is an id that two rows have, "" if there is none.
+func twice(rows []fairlead.RowMeta) string {
+	if len(rows) < 2 {
+		return ""
+	}
+	ids := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		if r.ID != "" && ids[r.ID] {
+			return r.ID
+		}
+		ids[r.ID] = true
+	}
+	return ""
+}
+
 // choose picks the outputs that the client asked for.
 func (c *call) choose() error {
 	if c.in.Outputs == nil {
@@ -127,9 +138,11 @@ func (c *call) explain(err error) error {
 		if c.in.Deadline == 0 {
 			return err
 		}
-		return fairlead.Errorf(fairlead.CodeDeadline, "the deadline of %v passed: %v went into reading the request, "+
+		late := fairlead.Errorf(fairlead.CodeDeadline, "the deadline of %v passed: %v went into reading the request, "+
 			"%v into waiting for a free core and %v into the model", c.in.Deadline, round(c.resp.Latency.Decode),
 			round(c.resp.Latency.Queue), round(c.resp.Latency.Run)).Cause(err)
+		late.Reason = "deadline_expired"
+		return late
 	case fairlead.CodeInternal:
 		if counts := c.unequalRows(); counts != "" {
 			return fairlead.Invalid("the inputs have different numbers of rows (%s), and the model cannot compute that", counts).

@@ -14,6 +14,7 @@ type Finished struct {
 	Protocol   string        // how it came: "http" or "grpc", with the dialect: "http/oip", "http/tfs", …
 	Deployment string        // as the client wrote it
 	Version    string        // as the client wrote it; "" for the live one
+	Client     string        // who asked
 	Target     *route.Target // who answered; nil where nobody could be found
 	Received   time.Time     // wall clock
 	Stages     fairlead.Anatomy

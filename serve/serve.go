@@ -1,16 +1,15 @@
-// Package serve turns a request into an answer: route → decode → run → encode → record. Nothing here waits for another
-// room of the server; what happens to a finished prediction is the Recorder's business.
+// Package serve turns a request into an answer: route → limit → decode → cache → batch and run → encode → record. Nothing
+// here waits for another room of the server; what happens to a finished prediction is the Recorder's business.
 package serve
 
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
-	"github.com/fairlead-ml/fairlead/serve/engine"
+	"github.com/fairlead-ml/fairlead/serve/batch"
+	"github.com/fairlead-ml/fairlead/serve/cache"
 	"github.com/fairlead-ml/fairlead/serve/meter"
 	"github.com/fairlead-ml/fairlead/serve/route"
 	"github.com/oklog/ulid/v2"
@@ -22,48 +21,66 @@ type Recorder interface {
 	Record(p *fairlead.Prediction)
 }
 
+// Cache keeps answers; *cache.Cache is one. What it gives out is shared: nobody changes it.
+type Cache interface {
+	// Admit says whether an answer to a request with so many bytes of inputs is looked up and kept at all.
+	Admit(e cache.Entry, bytes int64) bool
+	// Do answers out of the cache, by the run of an equal request, or by calling run, and says whether it was one of the
+	// first two. run may go on when Do has returned because ctx ended.
+	Do(ctx context.Context, key cache.Key, e cache.Entry, run func(context.Context) ([]fairlead.Tensor, error)) (out []fairlead.Tensor, hit bool, err error)
+}
+
+// Limiter bounds what one client or deployment may use. Its errors are of CodeExhausted, with a Reason.
+type Limiter interface {
+	// Acquire lets a request in. release is called when it has been answered.
+	Acquire(client, deployment string) (release func(), err error)
+}
+
 // Options say what a Server is made of.
 type Options struct {
 	Router    *route.Router
-	Recorder  Recorder     // nil: predictions are not recorded
-	Meter     *meter.Meter // nil: a new one
+	Recorder  Recorder        // nil: predictions are not recorded
+	Meter     *meter.Meter    // nil: a new one
+	Executor  *batch.Executor // shares the cores between models; nil: one of the server's own, with Runs and Queue
+	Cache     Cache           // nil: none
+	Limiter   Limiter         // nil: no limits
 	Observers []Observer
 	Runs      int              // at once; 0: GOMAXPROCS, for a run keeps one core busy
-	Queue     int              // requests waiting for a run beyond those; 0: 1024
+	Queue     int              // requests waiting for one model beyond those; 0: 1024
 	Now       func() time.Time // nil: time.Now
 	NewID     func() string    // nil: ULIDs
 }
 
 // Server answers predictions. It may be used by many goroutines at once.
 type Server struct {
-	router   *route.Router
-	recorder Recorder
-	meter    *meter.Meter
-	runs     chan struct{}
-	limit    int64
-	waiting  atomic.Int64
-	now      func() time.Time
-	newID    func() string
+	router    *route.Router
+	recorder  Recorder
+	meter     *meter.Meter
+	executor  *batch.Executor
+	cache     Cache
+	limiter   Limiter
+	observers []Observer
+	now       func() time.Time
+	newID     func() string
 }
 
 // New makes a Server.
 func New(o Options) *Server {
-	s := &Server{router: o.Router, recorder: o.Recorder, meter: o.Meter, now: o.Now, newID: o.NewID, limit: int64(o.Queue)}
+	s := &Server{
+		router: o.Router, recorder: o.Recorder, meter: o.Meter, executor: o.Executor, cache: o.Cache, limiter: o.Limiter,
+		observers: o.Observers, now: o.Now, newID: o.NewID,
+	}
 	if s.meter == nil {
 		s.meter = meter.New()
-	}
-	if o.Runs == 0 {
-		o.Runs = runtime.GOMAXPROCS(0)
-	}
-	s.runs = make(chan struct{}, o.Runs)
-	if s.limit == 0 {
-		s.limit = 1024
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.newID == nil {
 		s.newID = func() string { return ulid.Make().String() }
+	}
+	if s.executor == nil {
+		s.executor = batch.New(batch.Options{Slots: o.Runs, Waiting: o.Queue, Now: s.now})
 	}
 	return s
 }
@@ -89,6 +106,8 @@ type Input struct {
 	Default  fairlead.RowMeta   // time, key and tags of rows that have none of their own
 	Deadline time.Duration      // from arrival; 0: none
 	Priority int                // 1 is the most urgent, larger numbers less so; 0: the model's default
+
+	Unrecorded bool // answered and metered, but not handed to the Recorder
 }
 
 // Request is one call of a deployment.
@@ -121,10 +140,10 @@ type Response struct {
 }
 
 // Predict answers one request. Errors are *fairlead.Error where the client can do something about them. A prediction is
-// recorded when it has been answered without error.
+// recorded when it has been answered without error, out of the cache or not; every request is metered and observed.
 func (s *Server) Predict(ctx context.Context, req Request) (*Response, error) {
 	c := &call{Server: s, req: &req, err: errPanic}
-	defer c.record()
+	defer c.finish(ctx)
 	if c.err = c.answer(ctx); c.err != nil {
 		return nil, c.err
 	}
@@ -138,6 +157,9 @@ func (c *call) answer(ctx context.Context) error {
 	if err := c.route(); err != nil {
 		return err
 	}
+	if err := c.limit(); err != nil {
+		return err
+	}
 	if err := c.decode(); err != nil {
 		return err
 	}
@@ -147,143 +169,16 @@ func (c *call) answer(ctx context.Context) error {
 	return c.encode()
 }
 
-// call is one request on its way.
-type call struct {
-	*Server
-	req     *Request
-	last    time.Time // end of the stage before
-	target  *route.Target
-	in      Input
-	rows    int
-	outputs []fairlead.Tensor // all of the model's
-	resp    Response
-	err     error
-}
-
-// lap is the time since the last one.
-func (c *call) lap() time.Duration {
-	now := c.now()
-	took := now.Sub(c.last)
-	c.last = now
-	return took
-}
-
-func (c *call) route() (err error) {
-	c.last = c.now()
-	if c.req.Received.IsZero() {
-		c.req.Received = c.last
+// finish meters, records and observes.
+func (c *call) finish(ctx context.Context) {
+	if c.release != nil {
+		c.release()
 	}
-	c.target, err = c.router.Load().Lookup(c.req.Deployment, c.req.Version)
-	c.resp.Target = c.target
-	return err
-}
-
-func (c *call) decode() (err error) {
-	c.in = c.req.Input
-	if c.req.Decode != nil {
-		c.in, err = c.req.Decode(c.target)
+	c.count(ctx)
+	if c.err == nil && c.recorder != nil && !c.in.Unrecorded {
+		c.record()
 	}
-	if err == nil {
-		err = c.check()
+	if len(c.observers) > 0 {
+		c.observe(ctx)
 	}
-	c.resp.Latency.Decode = c.lap()
-	return err
-}
-
-// run waits for a free core and computes. A version that was unloaded in between hands over to its successor.
-func (c *call) run(ctx context.Context) error {
-	if c.in.Deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, c.req.Received.Add(c.in.Deadline))
-		defer cancel()
-	}
-	err := c.acquire(ctx)
-	c.resp.Latency.Queue = c.lap()
-	if err != nil {
-		return c.explain(err)
-	}
-	defer func() { <-c.runs }()
-	c.outputs, err = c.target.Session.Run(ctx, c.in.Tensors, nil)
-	for range 3 {
-		if !errors.Is(err, engine.ErrClosed) || !c.reroute() {
-			break
-		}
-		if err = c.check(); err == nil {
-			c.outputs, err = c.target.Session.Run(ctx, c.in.Tensors, nil)
-		}
-	}
-	c.resp.Latency.Run = c.lap()
-	if err != nil {
-		return c.explain(err)
-	}
-	return c.choose()
-}
-
-// acquire takes one of the runs that may go on at once; the error is CodeExhausted where too many wait already.
-func (c *call) acquire(ctx context.Context) error {
-	select {
-	case c.runs <- struct{}{}:
-		return nil
-	default:
-	}
-	defer c.waiting.Add(-1)
-	if c.waiting.Add(1) > c.limit {
-		err := fairlead.Errorf(fairlead.CodeExhausted, "the server is busy: %d requests are waiting already", c.limit).
-			Hintf("try again shortly, and send fewer at once")
-		err.Retry = time.Second
-		return err
-	}
-	select {
-	case c.runs <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return engine.ContextError(ctx)
-	}
-}
-
-// reroute looks again who answers; false if that is the same as before or nobody.
-func (c *call) reroute() bool {
-	t, err := c.router.Load().Lookup(c.req.Deployment, c.req.Version)
-	if err != nil || t == c.target {
-		return false
-	}
-	c.target, c.resp.Target = t, t
-	return true
-}
-
-func (c *call) encode() (err error) {
-	if c.req.Encode != nil {
-		err = c.req.Encode(&c.resp)
-	}
-	c.resp.Latency.Encode = c.lap()
-	return err
-}
-
-// record counts the request and hands an answered one to the recorder.
-func (c *call) record() {
-	o := meter.Observation{At: c.last, Rows: c.rows, Code: fairlead.CodeOf(c.err), Stages: c.resp.Latency,
-		Total: c.last.Sub(c.req.Received)}
-	if c.target != nil {
-		o.Deployment = c.target.Deployment
-	}
-	c.meter.Observe(o)
-	if c.err != nil || c.recorder == nil {
-		return
-	}
-	c.recorder.Record(&fairlead.Prediction{
-		ID: c.resp.ID, Deployment: c.target.Deployment, Model: c.target.Model, Version: c.target.Version,
-		Digest: c.target.Digest, Variant: c.target.Variant, Role: c.target.Role, Received: c.req.Received,
-		Rows: c.resp.Rows, Inputs: byRow(c.in.Tensors, c.rows), Outputs: byRow(c.outputs, c.rows), Latency: c.resp.Latency,
-	})
-}
-
-// byRow keeps the tensors that have one entry per row of the request; a scalar, for example, has none.
-func byRow(ts []fairlead.Tensor, rows int) []fairlead.Tensor {
-	kept := make([]fairlead.Tensor, 0, len(ts))
-	for _, t := range ts {
-		if len(t.Shape) > 0 && t.Rows() == rows {
-			kept = append(kept, t)
-		}
-	}
-	return kept
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes inference.pb.go and inference_grpc.pb.go again from inference.proto, with pinned generators in a throwaway folder.
+# Writes the Go files again from inference.proto and model_config.proto, with pinned generators in a throwaway folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,5 +17,5 @@ GOBIN="$work/bin" go install "google.golang.org/grpc/cmd/protoc-gen-go-grpc@$PRO
 PATH="$work/bin:$PATH" "$work/venv/bin/python" -m grpc_tools.protoc -I . \
   --go_out=. --go_opt=paths=source_relative \
   --go-grpc_out=. --go-grpc_opt=paths=source_relative \
-  oip/inference.proto
+  oip/inference.proto oip/model_config.proto
 gofmt -l oip

@@ -44,7 +44,7 @@ func (t *talk) command(cmd *cobra.Command, listing bool) *cobra.Command {
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
 		pushCommand(), modelsCommand(), deploymentsCommand(), rollbackCommand(), predictCommand(),
-		labelCommand(), driftCommand(), metricsCommand(), alertsCommand(), sqlCommand(),
+		labelCommand(), driftCommand(), metricsCommand(), alertsCommand(), sqlCommand(), benchCommand(),
 	}
 }
 

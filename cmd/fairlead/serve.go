@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 type serveFlags struct {
 	config app.Config
 	file   string
+	cloud  string
 	level  string
 }
 
@@ -32,7 +34,15 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
 	flags.StringVar(&f.config.Record, "record", f.config.Record, "predictions that are counted and stored: all or none")
 	flags.DurationVar(&f.config.LossWindow, "loss-window", f.config.LossWindow, "prediction rows younger than this may be lost by a crash")
-	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags")
+	flags.IntVar(&f.config.CacheMB, "cache-mb", f.config.CacheMB, "memory for answers of models whose bundle asks for a cache; 0 turns it off")
+	flags.StringVar(&f.config.ClientHeader, "client-header", "", "header that names the client, for limits; only behind a proxy that sets it (default: the client's address)")
+	flags.StringVar(&f.config.OTLP, "otlp", "", "URL of an OpenTelemetry collector for traces (default: $OTEL_EXPORTER_OTLP_ENDPOINT, else off)")
+	flags.Float64Var(&f.config.TraceRatio, "otlp-ratio", f.config.TraceRatio, "share of requests that are traced where the caller does not say")
+	flags.StringVar(&f.config.AccessLog, "access-log", "", "file for one JSON line per request, or - for standard output (default: off)")
+	flags.Float64Var(&f.config.AccessSample, "access-log-sample", f.config.AccessSample, "share of successful requests in the access log; errors and slow ones always are")
+	flags.DurationVar(&f.config.Slow, "access-log-slow", f.config.Slow, "requests as slow as this are always in the access log; 0: none are slow")
+	flags.StringVar(&f.cloud, "cloud", "", "run as the serving container of a cloud: auto, none, sagemaker, vertex or azure (default: $FAIRLEAD_CLOUD, else auto)")
+	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, and limits")
 	flags.StringVar(&f.level, "log", "info", "debug, info, warn or error")
 }
 
@@ -50,6 +60,12 @@ func (f *serveFlags) load(flags *pflag.FlagSet) error {
 		return fairlead.Invalid("%s is not YAML: %v", f.file, err)
 	}
 	for key, value := range keys {
+		if key == "limits" {
+			if err := f.limits(value); err != nil {
+				return err
+			}
+			continue
+		}
 		flag := flags.Lookup(key)
 		if flag == nil || key == "config" {
 			return fairlead.Invalid("%s: key %q is not known", f.file, key).Hintf("the keys are the flags of `fairlead serve --help` without the dashes")
@@ -60,6 +76,21 @@ func (f *serveFlags) load(flags *pflag.FlagSet) error {
 		if err := flags.Set(key, fmt.Sprint(value)); err != nil {
 			return fairlead.Invalid("%s: %s: %v", f.file, key, err)
 		}
+	}
+	return nil
+}
+
+// limits reads the one key that no flag has: rules for clients and models.
+func (f *serveFlags) limits(value any) error {
+	raw, err := yaml.Marshal(value)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(&f.config.Limits); err != nil {
+		return fairlead.Invalid("%s: limits: %v", f.file, err).
+			Hintf("for example: limits: {clients: [{match: \"*\", rate: 100, burst: 200, concurrency: 16}], models: [{match: flights, concurrency: 64}]}")
 	}
 	return nil
 }
@@ -84,6 +115,13 @@ func (f *serveFlags) start(ctx context.Context, flags *pflag.FlagSet) (*app.App,
 	log, err := f.logger()
 	if err != nil {
 		return nil, nil, err
+	}
+	why, err := f.config.DetectCloud(f.cloud, os.Args[1:], flags.Changed("http"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if why != "" {
+		log.Info("cloud", "contract", why)
 	}
 	a, err := app.Start(ctx, f.config, log)
 	if err != nil {

@@ -47,9 +47,13 @@ var rules = []rule{
 	{"web", nil, false},
 	{"admin", []string{".", "api", "ship", "watch", "evalstore", "eventlog", "serve/meter"}, false},
 	{"app", []string{".", "api", "ship", "serve", "watch", "eventlog", "evalstore", "admin", "web", "internal"}, false},
-	{"cmd/fairlead", []string{".", "api", "app", "client", "examples/flights", "internal"}, false},
+	{"cmd/fairlead", []string{".", "api", "app", "client", "conformance", "examples/flights", "internal"}, false},
 	{"examples/flights", []string{".", "api"}, false},
 	{"e2e", []string{".", "api", "client"}, false},
+	{"conformance", []string{".", "api/oip"}, false},
+	{"bench", []string{".", "internal", "serve/engine/ort"}, false},
+	{"deploy/grafana", nil, false},
+	{"internal/loadgen", []string{"."}, false},
 	{"internal/lifecycle", nil, false},
 	{"internal/archtest", nil, false},
 }
@@ -64,7 +68,7 @@ var only = map[string]string{
 }
 
 // grpcHomes may import gRPC: the transport, the generated contract, the client.
-var grpcHomes = []string{"serve/grpcd", "api/oip", "client"}
+var grpcHomes = []string{"serve/grpcd", "api/oip", "client", "conformance"}
 
 var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "os/signal", "math/rand", "math/rand/v2", "crypto/rand"}
 

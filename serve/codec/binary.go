@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -62,45 +63,24 @@ func DecodeBinary(name string, t fairlead.DataType, shape []int64, raw []byte) (
 	if len(raw)%size != 0 || len(raw)/size != n {
 		return tensor, wrongSize(name, t, shape, n, len(raw))
 	}
-	tensor.Data = fairlead.MakeData(t, n)
-	little := binary.LittleEndian
-	switch d := tensor.Data.(type) {
-	case []bool:
-		for i, b := range raw {
-			d[i] = b != 0
+	if t != fairlead.Bool {
+		// append, unlike make, does not clear memory that is overwritten at once; it is aligned for every type as
+		// soon as it is one word long.
+		if len(raw) >= 64 {
+			tensor.Data = fromBytes(t, ordered(append([]byte(nil), raw...), size))
+			return tensor, nil
 		}
-	case []int8:
-		for i, b := range raw {
-			d[i] = int8(b)
-		}
-	case []uint8:
-		copy(d, raw)
-	case []int16:
-		each(d, raw, 2, func(b []byte) int16 { return int16(little.Uint16(b)) })
-	case []uint16:
-		each(d, raw, 2, little.Uint16)
-	case []int32:
-		each(d, raw, 4, func(b []byte) int32 { return int32(little.Uint32(b)) })
-	case []uint32:
-		each(d, raw, 4, little.Uint32)
-	case []float32:
-		for i := range d { // the usual case, without a call
-			d[i] = math.Float32frombits(little.Uint32(raw[4*i:]))
-		}
-	case []int64:
-		each(d, raw, 8, func(b []byte) int64 { return int64(little.Uint64(b)) })
-	case []uint64:
-		each(d, raw, 8, little.Uint64)
-	case []float64:
-		each(d, raw, 8, func(b []byte) float64 { return math.Float64frombits(little.Uint64(b)) })
+		tensor.Data = fairlead.MakeData(t, n)
+		copy(toBytes(tensor.Data), raw)
+		ordered(toBytes(tensor.Data), size)
+		return tensor, nil
 	}
+	d := make([]bool, n)
+	for i, b := range raw {
+		d[i] = b != 0
+	}
+	tensor.Data = d
 	return tensor, nil
-}
-
-func each[T any](d []T, raw []byte, size int, f func([]byte) T) {
-	for i := range d {
-		d[i] = f(raw[i*size:])
-	}
 }
 
 func wrongSize(name string, t fairlead.DataType, shape []int64, n, came int) error {
@@ -165,7 +145,6 @@ func BinarySize(t *fairlead.Tensor) int {
 
 // AppendBinary appends the elements of t in binary form to dst, as DecodeBinary reads them.
 func AppendBinary(dst []byte, t *fairlead.Tensor) []byte {
-	little := binary.LittleEndian
 	switch d := t.Data.(type) {
 	case []bool:
 		for _, v := range d {
@@ -175,48 +154,15 @@ func AppendBinary(dst []byte, t *fairlead.Tensor) []byte {
 			}
 			dst = append(dst, b)
 		}
-	case []int8:
-		for _, v := range d {
-			dst = append(dst, byte(v))
-		}
-	case []uint8:
-		dst = append(dst, d...)
-	case []int16:
-		for _, v := range d {
-			dst = little.AppendUint16(dst, uint16(v))
-		}
-	case []uint16:
-		for _, v := range d {
-			dst = little.AppendUint16(dst, v)
-		}
-	case []int32:
-		for _, v := range d {
-			dst = little.AppendUint32(dst, uint32(v))
-		}
-	case []uint32:
-		for _, v := range d {
-			dst = little.AppendUint32(dst, v)
-		}
-	case []float32:
-		for _, v := range d {
-			dst = little.AppendUint32(dst, math.Float32bits(v))
-		}
-	case []int64:
-		for _, v := range d {
-			dst = little.AppendUint64(dst, uint64(v))
-		}
-	case []uint64:
-		for _, v := range d {
-			dst = little.AppendUint64(dst, v)
-		}
-	case []float64:
-		for _, v := range d {
-			dst = little.AppendUint64(dst, math.Float64bits(v))
-		}
 	case []string:
+		dst = slices.Grow(dst, BinarySize(t))
 		for _, s := range d {
-			dst = append(little.AppendUint32(dst, uint32(len(s))), s...)
+			dst = append(binary.LittleEndian.AppendUint32(dst, uint32(len(s))), s...)
 		}
+	default:
+		start := len(dst)
+		dst = append(dst, toBytes(t.Data)...)
+		ordered(dst[start:], ElementSize(t.Type))
 	}
 	return dst
 }

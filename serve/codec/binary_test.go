@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -56,5 +57,24 @@ func BenchmarkDecodeBinary(b *testing.B) {
 		if _, err := DecodeBinary("x", fairlead.FP32, []int64{1, 1000}, raw); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkBinaryRequest decodes an image of 1×3×224×224 with its memory copied and shared.
+func BenchmarkBinaryRequest(b *testing.B) {
+	const n = 3 * 224 * 224
+	head := fmt.Sprintf(`{"inputs":[{"name":"x","datatype":"FP32","shape":[1,3,224,224],"parameters":{"binary_data_size":%d}}]}`, 4*n)
+	body := make([]byte, 64+len(head)+4*n)[BodyOffset(len(head)):]
+	body = body[:copy(body, head)+4*n]
+	for name, decode := range map[string]func([]byte, int, *Schema) (*Request, error){"copied": DecodeInfer, "shared": DecodeInferOwned} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(4 * n)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := decode(body, len(head), dense); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestDecodeEnvelope(t *testing.T) {
 		Meta: Meta{Time: time.Date(2001, 3, 1, 11, 55, 0, 0, time.UTC), Key: "7",
 			Tags: map[string]string{"a": "1", "b": "x=y"}, Deadline: 50 * time.Millisecond},
 		Inputs:  []fairlead.Tensor{{Name: "x", Type: "FP32", Shape: []int64{1, 2}, Data: []float32{1, 2}}},
-		Outputs: []string{"y", "z"},
+		Outputs: []string{"y", "z"}, OutputOptions: []OutputOption{{Name: "y"}, {Name: "z"}},
 		Rows: []fairlead.RowMeta{{ID: "b-1", Time: time.Date(2001, 3, 1, 7, 0, 0, 0, time.UTC), Key: "N1",
 			Tags: map[string]string{"desk": "3"}}, {}},
 	}
@@ -146,7 +147,14 @@ func TestErrors(t *testing.T) {
 		out.WriteString(line)
 		schema, body, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		body = strings.NewReplacer("<101 brackets>", strings.Repeat("[", 101), "<ff>", "\xff", "<tab>", "\t").Replace(body)
-		_, err := Decode([]byte(body), schemas[schema])
+		header := -1
+		if at := strings.LastIndex(body, " + "); at >= 0 {
+			blobs, err := strconv.Atoi(body[at+len(" + "):])
+			if err == nil {
+				header, body = at, body[:at]+strings.Repeat("\x01", blobs)
+			}
+		}
+		_, err := DecodeInfer([]byte(body), header, schemas[schema])
 		code := fairlead.CodeOf(err)
 		if code != fairlead.CodeInvalid && code != fairlead.CodeUnsupported {
 			t.Errorf("%s: code %q (%v)", line, code, err)

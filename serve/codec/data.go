@@ -24,7 +24,9 @@ type column interface {
 type values[T any] struct {
 	data  []T
 	parse func(*parser) (T, error)
-	null  func() (T, bool) // what null stands for; nil: it is refused
+	quick func(b []byte, i int) (T, int)                           // reads a usual value and gives the index behind it, 0 for others; may be nil
+	many  func(b []byte, i int, out []T) (n, end int, closed bool) // reads many usual ones, see decimals; may be nil
+	null  func() (T, bool)                                         // what null stands for; nil: it is refused
 }
 
 // newColumn makes a column for tensors of type t, nil for an unknown one. Rows of named features are read with more
@@ -34,29 +36,31 @@ func newColumn(t fairlead.DataType, rows bool) column {
 	case fairlead.Bool:
 		return &values[bool]{parse: parseBool}
 	case fairlead.Int8:
-		return &values[int8]{parse: whole(parseSigned[int8], rows)}
+		return &values[int8]{parse: whole(parseSigned[int8], rows), quick: quickSigned[int8]}
 	case fairlead.Int16:
-		return &values[int16]{parse: whole(parseSigned[int16], rows)}
+		return &values[int16]{parse: whole(parseSigned[int16], rows), quick: quickSigned[int16]}
 	case fairlead.Int32:
-		return &values[int32]{parse: whole(parseSigned[int32], rows)}
+		return &values[int32]{parse: whole(parseSigned[int32], rows), quick: quickSigned[int32]}
 	case fairlead.Int64:
-		return &values[int64]{parse: whole(parseSigned[int64], rows)}
+		return &values[int64]{parse: whole(parseSigned[int64], rows), quick: quickSigned[int64]}
 	case fairlead.Uint8:
-		return &values[uint8]{parse: whole(parseUnsigned[uint8], rows)}
+		return &values[uint8]{parse: whole(parseUnsigned[uint8], rows), quick: quickUnsigned[uint8]}
 	case fairlead.Uint16:
-		return &values[uint16]{parse: whole(parseUnsigned[uint16], rows)}
+		return &values[uint16]{parse: whole(parseUnsigned[uint16], rows), quick: quickUnsigned[uint16]}
 	case fairlead.Uint32:
-		return &values[uint32]{parse: whole(parseUnsigned[uint32], rows)}
+		return &values[uint32]{parse: whole(parseUnsigned[uint32], rows), quick: quickUnsigned[uint32]}
 	case fairlead.Uint64:
-		return &values[uint64]{parse: whole(parseUnsigned[uint64], rows)}
+		return &values[uint64]{parse: whole(parseUnsigned[uint64], rows), quick: quickUnsigned[uint64]}
 	case fairlead.FP16, fairlead.BF16:
 		nan, _ := toHalf(math.NaN(), t)
 		one, _ := toHalf(1, t)
 		return &values[uint16]{parse: truth(parseHalf(t), one, rows), null: missing(nan, rows)}
 	case fairlead.FP32:
-		return &values[float32]{parse: truth((*parser).float32, 1, rows), null: missing(float32(math.NaN()), rows)}
+		return &values[float32]{parse: truth((*parser).float32, 1, rows), quick: quick32, many: decimals[float32],
+			null: missing(float32(math.NaN()), rows)}
 	case fairlead.FP64:
-		return &values[float64]{parse: truth((*parser).float64, 1, rows), null: missing(math.NaN(), rows)}
+		return &values[float64]{parse: truth((*parser).float64, 1, rows), quick: quick64, many: decimals[float64],
+			null: missing(math.NaN(), rows)}
 	case fairlead.Bytes:
 		return &values[string]{parse: parseBytes, null: missing("", rows)}
 	}
@@ -153,6 +157,12 @@ func (v *values[T]) len() int      { return len(v.data) }
 func (v *values[T]) slice() any    { return v.data }
 
 func (v *values[T]) read(p *parser) (T, error) {
+	if v.quick != nil {
+		if x, end := v.quick(p.b, p.i); end > 0 {
+			p.i = end
+			return x, nil
+		}
+	}
 	if p.i < len(p.b) && p.b[p.i] == 'n' && p.word("null") {
 		if v.null != nil {
 			x, _ := v.null()
@@ -238,25 +248,23 @@ func (a *arrays[T]) level(depth int) error {
 		a.path = append(a.path, 0)
 	}
 	a.depth = depth + 1
-	n := 0
-	if p.space() != ']' {
-		if fast, ok := any(a.v).(*values[float32]); ok && fast.null == nil {
-			n = a.floats(fast, depth)
+	n, closed := 0, p.space() == ']'
+	if !closed && a.v.quick != nil && (a.deepest == 0 || a.deepest == depth+1) {
+		n, closed = a.plain(depth)
+	}
+	for ; !closed; n++ {
+		a.path[depth] = n
+		if err := a.element(p.space(), depth); err != nil {
+			return err
 		}
-		for ; ; n++ {
-			a.path[depth] = n
-			if err := a.element(p.space(), depth); err != nil {
-				return err
-			}
-			a.depth = depth + 1
-			if c := p.space(); c == ',' {
-				p.i++
-				continue
-			} else if c != ']' {
-				return p.syntax("',' or ']'")
-			}
-			n++
-			break
+		a.depth = depth + 1
+		switch p.space() {
+		case ',':
+			p.i++
+		case ']':
+			closed = true
+		default:
+			return p.syntax("',' or ']'")
 		}
 	}
 	p.i++ // ']'
@@ -270,34 +278,61 @@ func (a *arrays[T]) level(depth int) error {
 	return nil
 }
 
-// floats is the fast way through an array of plain numbers. It stops before the last element and before anything else
-// than a number, which the general way then reads, and gives the number of elements it has read.
-func (a *arrays[T]) floats(v *values[float32], depth int) int {
-	if a.deepest != 0 && a.deepest != depth+1 {
-		return 0
-	}
-	p, n := a.p, 0
-	for {
-		start := p.i
-		f, err := p.float32()
-		if err != nil {
-			p.i = start
-			break
+// plain is the fast way through an array of usual values. It stops at the end of the array, which closed says, or where
+// the general way must go on, and gives the number of elements that it has read.
+func (a *arrays[T]) plain(depth int) (n int, closed bool) {
+	b, i := a.p.b, a.p.i
+	data, quick := a.v.data, a.v.quick
+	room := a.limit - len(data)
+	for !closed {
+		if a.v.many != nil && n < room {
+			var k int
+			k, i, closed = a.v.many(b, i, data[len(data):min(cap(data), len(data)+room-n)])
+			if data, n = data[:len(data)+k], n+k; closed {
+				break
+			}
 		}
-		if p.i >= len(p.b) || p.b[p.i] != ',' && p.space() != ',' {
-			p.i = start
-			break
+		x, end := quick(b, i)
+		if end == 0 {
+			// Exponents and long numbers are the parser's, which then gives the turn back.
+			a.p.i = i
+			var err error
+			if x, err = a.v.parse(a.p); err != nil {
+				a.p.i = i
+				break
+			}
+			end = a.p.i
 		}
-		p.i++
-		p.space()
-		a.deepest = depth + 1
-		a.leaves++
-		if len(v.data) < a.limit {
-			v.data = append(v.data, f)
+		if end < len(b) && b[end] <= ' ' {
+			end = skipSpace(b, end)
+		}
+		if end >= len(b) || b[end] != ',' && b[end] != ']' {
+			break // the general way reads the value again, and says what is wrong behind it
+		}
+		if n < room {
+			data = append(data, x)
 		}
 		n++
+		if closed = b[end] == ']'; !closed {
+			if end++; end < len(b) && b[end] <= ' ' {
+				end = skipSpace(b, end)
+			}
+		}
+		i = end
 	}
-	return n
+	a.p.i, a.v.data = i, data
+	a.leaves += n
+	if n > 0 {
+		a.deepest = depth + 1
+	}
+	return n, closed
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
 }
 
 func (a *arrays[T]) element(c byte, depth int) error {

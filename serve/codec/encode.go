@@ -2,6 +2,7 @@ package codec
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -18,9 +19,18 @@ type Answer struct {
 	Note    string // "" or a remark on the request
 }
 
-// AppendInfer appends an answer of the Open Inference Protocol to dst. Floats are in the shortest form that reads back
-// to the same value; NaN and the infinities are the bare tokens NaN, Infinity and -Infinity.
+// AppendInfer appends an answer of the Open Inference Protocol to dst, all of it JSON. Floats are in the shortest form
+// that reads back to the same value; NaN and the infinities are the bare tokens NaN, Infinity and -Infinity.
 func AppendInfer(dst []byte, a *Answer) []byte {
+	dst, _ = AppendInferBody(dst, nil, a)
+	return dst
+}
+
+// AppendInferBody appends the answer to r, which says what goes in binary form: the JSON as AppendInfer writes it, and
+// behind it the values of those outputs in their order. jsonLen is the number of bytes of JSON, for the header
+// Inference-Header-Content-Length; -1 where no bytes stand behind it and there is no such header.
+func AppendInferBody(dst []byte, r *Request, a *Answer) (out []byte, jsonLen int) {
+	start := len(dst)
 	dst = append(dst, `{"model_name":`...)
 	dst = appendString(dst, a.Model)
 	dst = append(dst, `,"model_version":`...)
@@ -34,27 +44,50 @@ func AppendInfer(dst []byte, a *Answer) []byte {
 		dst = appendString(dst, a.Note)
 	}
 	dst = append(dst, `},"outputs":[`...)
+	blobs := 0
 	for i := range a.Outputs {
 		t := &a.Outputs[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, `{"name":`...)
-		dst = appendString(dst, t.Name)
-		dst = append(dst, `,"datatype":"`...)
-		dst = append(dst, t.Type...)
-		dst = append(dst, `","shape":[`...)
-		for j, d := range t.Shape {
-			if j > 0 {
-				dst = append(dst, ',')
-			}
-			dst = strconv.AppendInt(dst, d, 10)
+		if !r.binary(t.Name) {
+			dst = append(appendHead(dst, t), `,"data":[`...)
+			dst = append(appendValues(dst, t, 0, t.Len()), `]}`...)
+			continue
 		}
-		dst = append(dst, `],"data":[`...)
-		dst = appendValues(dst, t, 0, t.Len())
-		dst = append(dst, `]}`...)
+		size := BinarySize(t)
+		blobs += size
+		dst = append(appendHead(dst, t), `,"parameters":{"binary_data_size":`...)
+		dst = append(strconv.AppendInt(dst, int64(size), 10), `}}`...)
 	}
-	return append(dst, `]}`...)
+	dst = append(dst, `]}`...)
+	if blobs == 0 {
+		return dst, -1
+	}
+	jsonLen = len(dst) - start
+	dst = slices.Grow(dst, blobs)
+	for i := range a.Outputs {
+		if t := &a.Outputs[i]; r.binary(t.Name) {
+			dst = AppendBinary(dst, t)
+		}
+	}
+	return dst, jsonLen
+}
+
+// appendHead opens the object of a tensor.
+func appendHead(dst []byte, t *fairlead.Tensor) []byte {
+	dst = append(dst, `{"name":`...)
+	dst = appendString(dst, t.Name)
+	dst = append(dst, `,"datatype":"`...)
+	dst = append(dst, t.Type...)
+	dst = append(dst, `","shape":[`...)
+	for j, d := range t.Shape {
+		if j > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendInt(dst, d, 10)
+	}
+	return append(dst, ']')
 }
 
 // AppendPredictions appends the answer to "instances": per row the value of the only output, or an object of all
@@ -145,7 +178,7 @@ func appendNested(dst []byte, t *fairlead.Tensor, shape []int64, start, n int) [
 func appendValues(dst []byte, t *fairlead.Tensor, from, to int) []byte {
 	switch d := t.Data.(type) {
 	case []float32:
-		return appendEach(dst, d[from:to], func(b []byte, v float32) []byte { return appendFloat(b, float64(v), 32) })
+		return appendEach(dst, d[from:to], appendFloat32)
 	case []float64:
 		return appendEach(dst, d[from:to], func(b []byte, v float64) []byte { return appendFloat(b, v, 64) })
 	case []int64:
@@ -165,7 +198,7 @@ func appendValues(dst []byte, t *fairlead.Tensor, from, to int) []byte {
 			return appendEach(dst, d[from:to], appendUint)
 		}
 		return appendEach(dst, d[from:to], func(b []byte, v uint16) []byte {
-			return appendFloat(b, float64(fairlead.HalfToFloat(v, t.Type)), 32)
+			return appendFloat32(b, fairlead.HalfToFloat(v, t.Type))
 		})
 	case []uint8:
 		return appendEach(dst, d[from:to], appendUint)

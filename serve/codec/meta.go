@@ -2,6 +2,7 @@ package codec
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,10 @@ type Meta struct {
 	Key      string            // entity key of all rows
 	Tags     map[string]string // of all rows
 	Deadline time.Duration     // from arrival; 0: none
+	Priority int               // 1 is the most urgent, larger numbers less so; 0: the model's default
+
+	// Unrecorded asks that the rows are neither counted nor stored, for people who try a model out and for probes.
+	Unrecorded bool
 }
 
 // HeaderMeta reads what headers, or gRPC's metadata, say about a request: its id, "" if they do not say, and its Meta.
@@ -36,7 +41,16 @@ func HeaderMeta(get func(key string) string) (id string, m Meta, err error) {
 		return id, m, err
 	}
 	if s := get("Fairlead-Deadline"); s != "" {
-		m.Deadline, err = ParseDeadline("header Fairlead-Deadline", s)
+		if m.Deadline, err = ParseDeadline("header Fairlead-Deadline", s); err != nil {
+			return id, m, err
+		}
+	}
+	if s := get("Fairlead-Record"); s != "" {
+		recorded, parseErr := strconv.ParseBool(s)
+		if parseErr != nil {
+			err = fairlead.Invalid("header Fairlead-Record is %s; expected true or false", quote(s))
+		}
+		m.Unrecorded = !recorded
 	}
 	return id, m, err
 }
@@ -55,6 +69,10 @@ func (m Meta) Over(below Meta) Meta {
 	if m.Deadline == 0 {
 		m.Deadline = below.Deadline
 	}
+	if m.Priority == 0 {
+		m.Priority = below.Priority
+	}
+	m.Unrecorded = m.Unrecorded || below.Unrecorded
 	return m
 }
 
@@ -130,36 +148,84 @@ func (p *parser) parameters(of string) (map[string]any, error) {
 	return m, err
 }
 
-// ReadMeta takes from a request's parameters what they say about its rows. All errors are CodeInvalid.
+// ReadMeta takes from a request's parameters what they say about it and its rows: Fairlead's own event_time, entity_key,
+// tags, deadline and record, and the protocol's priority and timeout. The errors are CodeInvalid, and CodeUnsupported for a
+// request that belongs to a sequence.
 func ReadMeta(parameters map[string]any) (m Meta, err error) {
-	for _, key := range []string{"event_time", "entity_key", "tags", "deadline"} {
-		v, ok := parameters[key]
-		if !ok {
-			continue
-		}
-		where := fmt.Sprintf("parameter %q", key)
-		s, ok := v.(string)
-		if n, isInt := v.(int64); isInt && key == "entity_key" {
-			s, ok = strconv.FormatInt(n, 10), true
-		}
-		if !ok {
-			return m, fairlead.Invalid("%s is %v; expected a string", where, v)
-		}
-		switch key {
-		case "event_time":
-			m.Time, err = ParseTime(where, s)
-		case "entity_key":
-			m.Key = s
-		case "tags":
-			m.Tags, err = ParseTags(where, s)
-		case "deadline":
-			m.Deadline, err = ParseDeadline(where, s)
-		}
-		if err != nil {
-			return m, err
+	if len(parameters) == 0 {
+		return m, nil
+	}
+	for key := range parameters {
+		if strings.HasPrefix(key, "triton_") {
+			return m, fairlead.Invalid("parameter %s: parameter keys starting with 'triton_' are reserved for Triton usage "+
+				"and should not be specified", quote(key)).Hintf("give it another name")
 		}
 	}
-	return m, nil
+	if id, ok := parameters["sequence_id"]; ok && id != "" && id != int64(0) {
+		return m, fairlead.Errorf(fairlead.CodeUnsupported, `parameter "sequence_id" is %#v; requests of a sequence are not supported`, id).
+			Hintf("this server keeps nothing between requests: leave sequence_id away")
+	}
+	if v, ok := parameters["record"]; ok {
+		recorded, isBool := v.(bool)
+		if !isBool {
+			return m, fairlead.Invalid(`parameter "record" is %#v; expected true or false`, v)
+		}
+		m.Unrecorded = !recorded
+	}
+	for _, key := range []string{"event_time", "entity_key", "tags", "deadline"} {
+		if v, ok := parameters[key]; ok {
+			if err := m.text(key, v); err != nil {
+				return m, err
+			}
+		}
+	}
+	return m, m.schedule(parameters)
+}
+
+// text takes one of Fairlead's own parameters.
+func (m *Meta) text(key string, v any) (err error) {
+	where := fmt.Sprintf("parameter %q", key)
+	s, ok := v.(string)
+	if n, isInt := v.(int64); isInt && key == "entity_key" {
+		s, ok = strconv.FormatInt(n, 10), true
+	}
+	if !ok {
+		return fairlead.Invalid("%s is %v; expected a string", where, v)
+	}
+	switch key {
+	case "event_time":
+		m.Time, err = ParseTime(where, s)
+	case "entity_key":
+		m.Key = s
+	case "tags":
+		m.Tags, err = ParseTags(where, s)
+	case "deadline":
+		m.Deadline, err = ParseDeadline(where, s)
+	}
+	return err
+}
+
+// schedule takes the protocol's priority, and timeout in microseconds, which counts where there is no deadline.
+func (m *Meta) schedule(parameters map[string]any) error {
+	if v, ok := parameters["priority"]; ok {
+		n, isInt := v.(int64)
+		if !isInt || n < 0 || n > math.MaxInt32 {
+			return fairlead.Invalid(`parameter "priority" is %#v; expected an integer from 0 to 2147483647`, v).
+				Hintf("1 is the most urgent, 0 is the model's default")
+		}
+		m.Priority = int(n)
+	}
+	if v, ok := parameters["timeout"]; ok {
+		n, isInt := v.(int64)
+		if !isInt || n < 0 {
+			return fairlead.Invalid(`parameter "timeout" is %#v; expected an integer, the microseconds that the answer may take`, v).
+				Hintf("2000000 is 2 s and 0 is no timeout; the parameter \"deadline\" takes a duration like \"2s\"")
+		}
+		if m.Deadline == 0 {
+			m.Deadline = time.Duration(min(n, math.MaxInt64/int64(time.Microsecond))) * time.Microsecond
+		}
+	}
+	return nil
 }
 
 // rowMetas reads "rows", what a client says about single rows.

@@ -1,9 +1,7 @@
 package codec
 
 import (
-	"encoding/binary"
 	"errors"
-	"math"
 	"strconv"
 	"unsafe"
 
@@ -38,9 +36,6 @@ func expectation(err error, t fairlead.DataType) string {
 	return err.Error()
 }
 
-var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-	1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
-
 // decimal is the number mant · 10^exp as far as 19 digits carry it.
 type decimal struct {
 	mant     uint64
@@ -68,12 +63,6 @@ func (p *parser) scan() (d decimal, ok bool) {
 	if i < len(b) && b[i] == '.' {
 		i++
 		point := i
-		if i+8 <= len(b) {
-			if v := binary.LittleEndian.Uint64(b[i:]); eightDigits(v) {
-				d.mant = d.mant*100_000_000 + parseEight(v)
-				i += 8
-			}
-		}
 		for i < len(b) && b[i]-'0' < 10 {
 			d.mant = d.mant*10 + uint64(b[i]-'0')
 			i++
@@ -115,92 +104,6 @@ func exponent(b []byte, i int) (e, end int, ok bool) {
 		e = -e
 	}
 	return e, i, i > start
-}
-
-// eightDigits says whether all eight bytes are ASCII digits.
-func eightDigits(v uint64) bool {
-	return v&0xf0f0f0f0f0f0f0f0 == 0x3030303030303030 &&
-		(v+0x0606060606060606)&0xf0f0f0f0f0f0f0f0 == 0x3030303030303030
-}
-
-// parseEight is the value of eight digits, the first in the lowest byte: pairs, then fours, then all.
-func parseEight(v uint64) uint64 {
-	v -= 0x3030303030303030
-	v = v*10 + v>>8
-	return ((v&0x000000ff000000ff)*0x000f424000000064 + (v>>16&0x000000ff000000ff)*0x0000271000000001) >> 32
-}
-
-// float32 reads a number or one of the tokens NaN, Infinity and -Infinity, rounded once to nearest, ties to even: the
-// same bits as strconv.ParseFloat(s, 32). Beyond the range it is errRange.
-func (p *parser) float32() (float32, error) {
-	start := p.i
-	d, ok := p.scan()
-	if !ok {
-		f, err := p.token()
-		return float32(f), err
-	}
-	if d.exact && d.mant < 1<<53 && d.exp >= -22 && d.exp <= 22 {
-		// Both operands are exact, so f is the number rounded once to float64. Rounding it again to float32 differs from
-		// rounding the number itself only if f lies exactly in the middle between two float32.
-		f := float64(d.mant)
-		if d.exp < 0 {
-			f /= pow10[-d.exp]
-		} else {
-			f *= pow10[d.exp]
-		}
-		middle := math.Float64bits(f)&(1<<29-1) == 1<<28
-		if !middle && (f >= 0x1p-126 || f == 0) && f <= math.MaxFloat32 {
-			if d.negative {
-				return -float32(f), nil
-			}
-			return float32(f), nil
-		}
-	}
-	f, err := strconv.ParseFloat(unsafe.String(&p.b[start], p.i-start), 32)
-	if err != nil {
-		p.i = start
-		return 0, errRange
-	}
-	return float32(f), nil
-}
-
-// float64 is float32's wide sister.
-func (p *parser) float64() (float64, error) {
-	start := p.i
-	d, ok := p.scan()
-	if !ok {
-		return p.token()
-	}
-	if d.exact && d.mant < 1<<53 && d.exp >= -22 && d.exp <= 22 {
-		f := float64(d.mant)
-		if d.exp < 0 {
-			f /= pow10[-d.exp]
-		} else {
-			f *= pow10[d.exp]
-		}
-		if d.negative {
-			f = -f
-		}
-		return f, nil
-	}
-	f, err := strconv.ParseFloat(unsafe.String(&p.b[start], p.i-start), 64)
-	if err != nil {
-		p.i = start
-		return 0, errRange
-	}
-	return f, nil
-}
-
-func (p *parser) token() (float64, error) {
-	switch {
-	case p.word("NaN"):
-		return math.NaN(), nil
-	case p.word("Infinity"):
-		return math.Inf(1), nil
-	case p.word("-Infinity"):
-		return math.Inf(-1), nil
-	}
-	return 0, errNumber
 }
 
 // integer reads an integer as an integer, never through a float. The magnitude is at most limit, or limit + 1 for a
@@ -273,48 +176,40 @@ func parseBool(p *parser) (bool, error) {
 	return false, errBool
 }
 
-func parseHalf(t fairlead.DataType) func(*parser) (uint16, error) {
-	return func(p *parser) (uint16, error) {
-		start := p.i
-		f, err := p.float64()
-		if err != nil {
-			return 0, err
-		}
-		bits, ok := toHalf(f, t)
-		if !ok {
-			p.i = start
-			return 0, errRange
-		}
-		return bits, nil
+// quickInteger reads the usual integer at b[i]: at most 18 digits. end is the index behind it, 0 for anything else.
+func quickInteger(b []byte, i int) (magnitude uint64, negative bool, end int) {
+	if i < len(b) && b[i] == '-' {
+		negative = true
+		i++
 	}
+	first := i
+	for i < len(b) && b[i]-'0' < 10 {
+		magnitude = magnitude*10 + uint64(b[i]-'0')
+		i++
+	}
+	n := i - first
+	if n == 0 || n > 18 || n > 1 && b[first] == '0' || i < len(b) && (b[i] == '.' || b[i]|0x20 == 'e') {
+		return 0, false, 0
+	}
+	return magnitude, negative, i
 }
 
-// toHalf rounds to the nearest FP16 or BF16, ties to even; false for a finite number beyond the range.
-func toHalf(f float64, t fairlead.DataType) (uint16, bool) {
-	precision, lowest, bias, largest := 11, -14, 15, 65504.0
-	if t == fairlead.BF16 {
-		precision, lowest, bias, largest = 8, -126, 127, 0x1.fep127
+func quickSigned[T signed](b []byte, i int) (T, int) {
+	m, negative, end := quickInteger(b, i)
+	v := int64(m)
+	if negative {
+		v = -v
 	}
-	var sign uint16
-	if math.Signbit(f) {
-		sign, f = 0x8000, -f
+	if int64(T(v)) != v {
+		return 0, 0
 	}
-	infinity := uint16(2*bias+1) << (precision - 1)
-	switch {
-	case math.IsNaN(f):
-		return infinity | 1<<(precision-2), true
-	case math.IsInf(f, 0):
-		return sign | infinity, true
-	case f == 0:
-		return sign, true
+	return T(v), end
+}
+
+func quickUnsigned[T unsigned](b []byte, i int) (T, int) {
+	m, negative, end := quickInteger(b, i)
+	if uint64(T(m)) != m || negative {
+		return 0, 0
 	}
-	_, e := math.Frexp(f)
-	e = max(e-1, lowest)
-	// In units of the last place; a subnormal has fewer of them than 2^(precision-1).
-	units := math.RoundToEven(math.Ldexp(f, precision-1-e))
-	if math.Ldexp(units, e-precision+1) > largest {
-		return 0, false
-	}
-	// Adding the exponent to the mantissa lets a carry of the rounding raise it.
-	return sign | uint16(int(units)+(e+bias-1)<<(precision-1)), true
+	return T(m), end
 }

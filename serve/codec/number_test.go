@@ -12,7 +12,7 @@ import (
 	"github.com/fairlead-ml/fairlead"
 )
 
-// sameFloat32 compares the parser with strconv on one text that is a JSON number.
+// sameFloat32 compares all ways to read a number with strconv on one text that is a JSON number.
 func sameFloat32(t *testing.T, s string) {
 	t.Helper()
 	want, werr := strconv.ParseFloat(s, 32)
@@ -25,6 +25,14 @@ func sameFloat32(t *testing.T, s string) {
 		t.Fatalf("%s: %x, strconv says %x; read %d of %d bytes", s, math.Float32bits(got),
 			math.Float32bits(float32(want)), p.i, len(s))
 	}
+	padded := append([]byte(s), ",                                        "...)
+	if got, end := quick32(padded, 0); end != 0 && (end != len(s) || math.Float32bits(got) != math.Float32bits(float32(want))) {
+		t.Fatalf("%s: quick32 says %v and reads %d of %d bytes", s, got, end, len(s))
+	}
+	var out [1]float32
+	if n, end, _ := decimals(padded, 0, out[:]); n != 0 && (end != len(s)+2 || math.Float32bits(out[0]) != math.Float32bits(float32(want))) {
+		t.Fatalf("%s: decimals says %v and reads %d of %d bytes", s, out[0], end, len(s))
+	}
 }
 
 func sameFloat64(t *testing.T, s string) {
@@ -34,6 +42,14 @@ func sameFloat64(t *testing.T, s string) {
 	got, err := p.float64()
 	if (err != nil) != (werr != nil) || err == nil && math.Float64bits(got) != math.Float64bits(want) {
 		t.Fatalf("%s: %v %v, strconv says %v %v", s, got, err, want, werr)
+	}
+	padded := append([]byte(s), ",                                        "...)
+	if got, end := quick64(padded, 0); end != 0 && (end != len(s) || math.Float64bits(got) != math.Float64bits(want)) {
+		t.Fatalf("%s: quick64 says %v and reads %d of %d bytes", s, got, end, len(s))
+	}
+	var out [1]float64
+	if n, end, _ := decimals(padded, 0, out[:]); n != 0 && (end != len(s)+2 || math.Float64bits(out[0]) != math.Float64bits(want)) {
+		t.Fatalf("%s: decimals says %v and reads %d of %d bytes", s, out[0], end, len(s))
 	}
 }
 
@@ -96,22 +112,26 @@ func TestFloat32Corners(t *testing.T) {
 	}
 }
 
+// FuzzFloat32: whatever is read as a number, one way or the other, has strconv's bits.
 func FuzzFloat32(f *testing.F) {
-	for _, s := range []string{"1.5", "-0.1e-7", "16777217", "NaN", "123456789.123456789"} {
+	for _, s := range []string{"1.5", "-0.1e-7", "16777217", "NaN", "123456789.123456789", "-12.0000000000000001", "0.00000000000000000001", "01", "1.", "-"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		p := &parser{b: []byte(s)}
-		got, err := p.float32()
-		if err != nil || p.i != len(s) {
+		if _, ok := p.scan(); ok && p.i == len(s) {
+			sameFloat32(t, s)
+			sameFloat64(t, s)
 			return
 		}
-		want, err := strconv.ParseFloat(s, 32)
-		if err != nil {
-			t.Fatalf("%q: %v, but strconv says %v", s, got, err)
+		// No number of JSON's: nothing may read all of it as one.
+		padded := append([]byte(s), ",                                        "...)
+		var out [1]float32
+		if _, end := quick32(padded, 0); end == len(s) && end > 0 {
+			t.Fatalf("quick32 takes %q for a number", s)
 		}
-		if math.Float32bits(got) != math.Float32bits(float32(want)) && got == got {
-			t.Fatalf("%q: %v, strconv says %v", s, got, want)
+		if n, end, _ := decimals(padded, 0, out[:]); n > 0 && end > len(s) {
+			t.Fatalf("decimals takes %q for a number", s)
 		}
 	})
 }

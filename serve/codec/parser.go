@@ -18,8 +18,10 @@ import (
 const maxDepth = 100
 
 type parser struct {
-	b []byte
-	i int
+	b     []byte
+	i     int
+	blobs *blobs // nil where the body has no binary part
+	plain []int  // outputs that do not say whether they go in binary form
 }
 
 // space skips white space and gives the byte after it, 0 at the end.
@@ -143,7 +145,38 @@ func (p *parser) checked(text []byte, end int) (s, problem string) {
 		return "", notUTF8
 	}
 	p.i = end
-	return string(text), ""
+	return intern(text), ""
+}
+
+// intern is string(text), without a new string for the words of the protocol.
+func intern(text []byte) string {
+	switch string(text) {
+	case "inputs":
+		return "inputs"
+	case "name":
+		return "name"
+	case "shape":
+		return "shape"
+	case "datatype":
+		return "datatype"
+	case "data":
+		return "data"
+	case "parameters":
+		return "parameters"
+	case "binary_data_size":
+		return "binary_data_size"
+	case "outputs":
+		return "outputs"
+	case "binary_data":
+		return "binary_data"
+	case "FP32":
+		return "FP32"
+	case "INT64":
+		return "INT64"
+	case "id":
+		return "id"
+	}
+	return string(text)
 }
 
 // escaped reads the rest of a string whose first backslash is at i.

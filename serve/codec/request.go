@@ -18,11 +18,15 @@ type Request struct {
 	Outputs    []string           // nil: all
 	Rows       []fairlead.RowMeta // nil, or one per row
 	Instances  bool               // the rows came as "instances"; the answer goes as "predictions"
+
+	OutputOptions []OutputOption // of each of Outputs, in that order
+	BinaryOutputs bool           // outputs that have no option go in binary form
+	KeepsBody     bool           // an input shares the body's memory: nobody may write to the body any more
 }
 
 // Decode reads the body of an inference request: the Open Inference Protocol's, or "instances" in place of "inputs".
 // All errors are CodeInvalid or CodeUnsupported.
-func Decode(body []byte, s *Schema) (*Request, error) { return decode(body, s, (*Request).field) }
+func Decode(body []byte, s *Schema) (*Request, error) { return DecodeInfer(body, -1, s) }
 
 // DecodeRows reads the body of TensorFlow Serving's predict in row form: "instances" and no "inputs". All errors are
 // CodeInvalid or CodeUnsupported.
@@ -31,10 +35,14 @@ func DecodeRows(body []byte, s *Schema) (*Request, error) {
 }
 
 func decode(body []byte, s *Schema, field func(*Request, *parser, *Schema, string) error) (*Request, error) {
-	p := &parser{b: body}
+	return (&parser{b: body}).request(s, field)
+}
+
+// request reads the JSON of a request; field reads the value of each key.
+func (p *parser) request(s *Schema, field func(*Request, *parser, *Schema, string) error) (*Request, error) {
 	switch p.space() {
 	case 0:
-		if p.i >= len(body) {
+		if p.i >= len(p.b) {
 			return nil, fairlead.Invalid("the body is empty").Hintf("expected JSON, for example %s", s.Example())
 		}
 	case '{':
@@ -43,7 +51,7 @@ func decode(body []byte, s *Schema, field func(*Request, *parser, *Schema, strin
 			Hintf("for example %s", s.Example())
 	}
 	r := &Request{}
-	var keys []string
+	keys := make([]string, 0, 8)
 	err := p.object(func(key string) error {
 		if slices.Contains(keys, key) {
 			return fairlead.Invalid("the body has the key %s twice", quote(key))
@@ -73,7 +81,10 @@ func decode(body []byte, s *Schema, field func(*Request, *parser, *Schema, strin
 			Hintf("for example %s", s.Example())
 	}
 	r.Meta, err = ReadMeta(r.Parameters)
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	return r, p.finishOutputs(r)
 }
 
 // rowField is field for TensorFlow Serving's row form.
@@ -149,65 +160,17 @@ func (r *Request) inputs(p *parser) error {
 	})
 }
 
-func (r *Request) outputs(p *parser) error {
-	if p.space() != '[' {
-		return fairlead.Invalid(`"outputs" is %s; expected an array like [{"name":"y"}]`, p.found())
-	}
-	return p.array(func(i int) error {
-		if p.space() != '{' {
-			return fairlead.Invalid(`"outputs"[%d] is %s; expected an object like {"name":"y"}`, i, p.found())
-		}
-		name := ""
-		err := p.object(func(key string) (err error) {
-			switch key {
-			case "name":
-				if p.space() != '"' {
-					return fairlead.Invalid(`the name of "outputs"[%d] is %s; expected a string`, i, p.found())
-				}
-				name, err = p.string()
-				return err
-			case "parameters":
-				return noExtensions(p, "output", i)
-			}
-			return p.skip(2)
-		})
-		if err == nil && name == "" {
-			err = fairlead.Invalid(`"outputs"[%d] has no name`, i)
-		}
-		r.Outputs = append(r.Outputs, name)
-		return err
-	})
-}
-
-// noExtensions reads a tensor's parameters and refuses those that mean that its data are elsewhere.
-func noExtensions(p *parser, what string, i int) error {
-	m, err := p.parameters("the parameters of " + what + " " + strconv.Itoa(i))
-	if err != nil {
-		return err
-	}
-	for _, key := range []string{"binary_data_size", "shared_memory_region", "classification"} {
-		if _, ok := m[key]; ok {
-			return fairlead.Errorf(fairlead.CodeUnsupported, "%s %d has the parameter %q, which is not supported", what, i, key).
-				Hintf("send and take the values as JSON in \"data\"")
-		}
-	}
-	if m["binary_data"] == true {
-		return fairlead.Errorf(fairlead.CodeUnsupported, "%s %d asks for binary data, which is not supported", what, i).
-			Hintf("leave binary_data away or set it to false")
-	}
-	return nil
-}
-
 // head is an input as far as it is known while its object is read.
 type head struct {
 	tensor fairlead.Tensor
 	shape  bool
 	data   int // where "data" starts, -1 while unknown
+	binary int // bytes of its binary form, -1 where it has none
 }
 
 func (p *parser) tensor(i int) (fairlead.Tensor, error) {
-	h := head{data: -1}
-	var keys []string
+	h := head{data: -1, binary: -1}
+	keys := make([]string, 0, 8)
 	err := p.object(func(key string) (err error) {
 		if slices.Contains(keys, key) {
 			return fairlead.Invalid("%s has the key %s twice", h.called(i), quote(key))
@@ -230,7 +193,8 @@ func (p *parser) tensor(i int) (fairlead.Tensor, error) {
 			h.tensor.Shape, err = p.shape(h.called(i))
 			return err
 		case "parameters":
-			return noExtensions(p, "input", i)
+			h.binary, err = p.inputParameters(i)
+			return err
 		case "data":
 			h.data = p.i
 			if h.ready() { // the usual order of keys: read it at once
@@ -246,11 +210,14 @@ func (p *parser) tensor(i int) (fairlead.Tensor, error) {
 	for _, missing := range []struct {
 		is   bool
 		what string
-	}{{h.tensor.Name == "", "name"}, {h.tensor.Type == "", "datatype"}, {!h.shape, "shape"}, {h.data < 0, "data"}} {
+	}{{h.tensor.Name == "", "name"}, {h.tensor.Type == "", "datatype"}, {!h.shape, "shape"}, {h.data < 0 && h.binary < 0, "data"}} {
 		if missing.is {
 			return h.tensor, fairlead.Invalid("%s has no %q", h.called(i), missing.what).
 				Hintf(`for example {"name":"x","datatype":"FP32","shape":[1,2],"data":[1.5,2]}`)
 		}
+	}
+	if h.binary >= 0 {
+		return h.tensor, p.takeBinary(&h)
 	}
 	if h.tensor.Data == nil {
 		end := p.i
@@ -274,7 +241,7 @@ func (p *parser) shape(of string) ([]int64, error) {
 	if p.space() != '[' {
 		return nil, fairlead.Invalid("the shape of %s is %s; expected an array of integers", of, p.found())
 	}
-	shape := []int64{}
+	shape := make([]int64, 0, 4)
 	err := p.array(func(i int) error {
 		d, err := parseSigned[int64](p)
 		if err != nil {

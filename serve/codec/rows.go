@@ -1,8 +1,8 @@
 package codec
 
 import (
-	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -13,16 +13,19 @@ type rows struct {
 	columns []column
 	shapes  [][]int64 // of one row of each input
 	widths  []int     // elements of one row, -1 until the first row tells
+	nested  [][]int   // how the first row that came whole is nested, nil until then
 	seen    []int     // per slot: the number of the last row that had it, from 1
 	at      []int     // per input: where the present row starts
 	n       int
+	lists   bool // a feature of one value may stand in a list
+	context bool // what is read is the context of examples
 }
 
 func (s *Schema) rows() *rows {
 	r := &rows{
 		s: s, seen: make([]int, len(s.slots)),
 		columns: make([]column, len(s.sig.Inputs)), shapes: make([][]int64, len(s.sig.Inputs)),
-		widths: make([]int, len(s.sig.Inputs)), at: make([]int, len(s.sig.Inputs)),
+		widths: make([]int, len(s.sig.Inputs)), at: make([]int, len(s.sig.Inputs)), nested: make([][]int, len(s.sig.Inputs)),
 	}
 	for i, in := range s.sig.Inputs {
 		r.columns[i] = newColumn(in.Type, true)
@@ -55,27 +58,45 @@ func (s *Schema) instances(p *parser) ([]fairlead.Tensor, int, error) {
 	if r.n == 0 {
 		return nil, 0, fairlead.Invalid(`"instances" is empty`).Hintf("send at least one row, for example %s", s.Example())
 	}
-	tensors := make([]fairlead.Tensor, len(s.sig.Inputs))
-	for i, in := range s.sig.Inputs {
+	return r.tensors(), r.n, nil
+}
+
+// tensors are the rows read so far.
+func (r *rows) tensors() []fairlead.Tensor {
+	tensors := make([]fairlead.Tensor, len(r.columns))
+	for i, in := range r.s.sig.Inputs {
 		shape := append([]int64{int64(r.n)}, r.shapes[i]...)
 		tensors[i] = fairlead.Tensor{Name: in.Name, Type: in.Type, Shape: shape, Data: r.columns[i].slice()}
 	}
-	return tensors, r.n, nil
+	return tensors
 }
 
-func (r *rows) row(p *parser) error {
+// start begins a row.
+func (r *rows) start() {
 	for i, c := range r.columns {
 		r.at[i] = c.len()
 	}
-	if p.space() != '{' || bytes.HasPrefix(p.b[p.i:], []byte(`{"b64"`)) {
+}
+
+func (r *rows) row(p *parser) error {
+	r.start()
+	if p.space() != '{' || p.encoded() {
 		if len(r.columns) != 1 {
 			return fairlead.Invalid("row %d is %s; expected an object", r.n, p.found()).
 				Hintf("for example %s", r.s.Example())
 		}
 		return r.whole(p, r.s.index[r.s.sig.Inputs[0].Name], 0)
 	}
+	if err := r.object(p); err != nil {
+		return err
+	}
+	return r.complete()
+}
+
+// object reads a row's values by name.
+func (r *rows) object(p *parser) error {
 	next := 0
-	err := p.object(func(key string) error {
+	return p.object(func(key string) error {
 		// Clients send the keys in one order: look where it should be first.
 		slot := next
 		if slot >= len(r.s.slots) || r.s.slots[slot].name != key {
@@ -85,15 +106,20 @@ func (r *rows) row(p *parser) error {
 			}
 		}
 		next = slot + 1
+		if r.seen[slot] == r.n+1 && r.context {
+			return fairlead.Invalid("row %d: %s is in the context and in the example", r.n, r.s.what(slot)).
+				Hintf("say it in one of them")
+		}
 		if r.seen[slot] == r.n+1 {
 			return fairlead.Invalid("row %d has %q twice", r.n, key)
 		}
 		r.seen[slot] = r.n + 1
 		return r.value(p, slot)
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// complete says what a row lacks.
+func (r *rows) complete() error {
 	for i, sl := range r.s.slots {
 		if r.seen[i] != r.n+1 && (sl.column >= 0 || len(r.s.sig.Inputs[sl.input].Features) == 0) {
 			return r.s.missing(r.n, r.seen) // nil where the input was given whole
@@ -114,10 +140,28 @@ func (r *rows) value(p *parser, slot int) error {
 	if c.len() == r.at[sl.input] {
 		c.grow(r.widths[sl.input])
 	}
-	if err := c.set(p, r.at[sl.input]+sl.column); err != nil {
-		return r.wrong(p, slot, err)
+	at := r.at[sl.input] + sl.column
+	if !r.lists || p.space() != '[' {
+		if err := c.set(p, at); err != nil {
+			return r.wrong(p, slot, err)
+		}
+		return nil
 	}
-	return nil
+	n := 0
+	err := p.array(func(i int) error { // a list of one, as TensorFlow's examples have it
+		if n++; i > 0 {
+			return fairlead.Invalid("row %d: %s is a list of more than one value", r.n, r.s.what(slot))
+		}
+		p.space()
+		if err := c.set(p, at); err != nil {
+			return r.wrong(p, slot, err)
+		}
+		return nil
+	})
+	if err == nil && n == 0 {
+		err = fairlead.Invalid("row %d: %s is an empty list; expected one value", r.n, r.s.what(slot))
+	}
+	return err
 }
 
 func (r *rows) both(slot int) error {
@@ -159,6 +203,12 @@ func (r *rows) whole(p *parser, slot, input int) error {
 	}
 	if r.widths[input] < 0 && !r.learn(input, d) || d.leaves != r.widths[input] {
 		return r.badLength(slot, input, d)
+	}
+	if r.nested[input] == nil {
+		r.nested[input] = d.shape
+	} else if !slices.Equal(r.nested[input], d.shape) {
+		return fairlead.Invalid("row %d: %s has the shape %v, but the rows before it have %v", r.n, r.s.what(slot), d.shape,
+			r.nested[input]).Hintf("all rows have one shape")
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"github.com/fairlead-ml/fairlead"
 )
 
-// Schema is what decoding needs to know of a model, worked out once. It does not change.
+// Schema is what decoding needs to know of a model, worked out once. It does not change once it decodes.
 type Schema struct {
+	Model string // its name in messages; "" leaves it out
+
 	sig   *fairlead.Signature
 	slots []slot
 	index map[string]int // slot by key

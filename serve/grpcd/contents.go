@@ -21,7 +21,7 @@ func tensors(req *oip.ModelInferRequest) ([]fairlead.Tensor, error) {
 		if in.GetName() == "" {
 			return nil, fairlead.Invalid("inputs[%d] has no name", i)
 		}
-		err := noExtensions("input", in.Name, in.Parameters)
+		err := noSharedMemory("input", in.Name, in.Parameters)
 		switch {
 		case err != nil:
 		case len(raw) == 0:

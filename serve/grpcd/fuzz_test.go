@@ -32,7 +32,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		var in serve.Input
-		err := decode(&req, codec.Meta{}, &in)
+		_, err := decode(&req, codec.Meta{}, &in)
 		if code := fairlead.CodeOf(err); err != nil {
 			if code != fairlead.CodeInvalid && code != fairlead.CodeUnsupported {
 				t.Fatalf("%v is %s", err, code)

@@ -1,5 +1,5 @@
-// Package grpcd serves predictions over gRPC: the Open Inference Protocol v2, the standard health service and
-// reflection.
+// Package grpcd serves predictions over gRPC: the Open Inference Protocol v2 with its extensions for streams, statistics,
+// configuration, classification and the model repository, the standard health service and reflection.
 //
 // A request's metadata come as in httpd: in gRPC metadata (fairlead-request-id, -event-time, -entity-key, -tags,
 // -deadline) or in the request's parameters (event_time, entity_key, tags, deadline), which win. Every answer to an
@@ -7,7 +7,7 @@
 // one wins, and a call that is cancelled stops computing.
 //
 // Errors are statuses whose message says what was expected, what came and how to fix it, with an ErrorInfo whose reason
-// is the fairlead.Code and, where trying again makes sense, a RetryInfo.
+// is that of the fairlead.Error, or else its code, and, where trying again makes sense, a RetryInfo.
 package grpcd
 
 import (
@@ -30,6 +30,7 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api/oip"
 	"github.com/fairlead-ml/fairlead/serve"
+	"github.com/fairlead-ml/fairlead/serve/protocol"
 )
 
 // DefaultMaxMessage is the largest message accepted or sent where Options do not say.
@@ -40,8 +41,8 @@ const (
 	// calls wait on its side.
 	maxStreams = 1024
 
-	// idleStop is how long a stop waits where only streams are left, which are no predictions and end when their client
-	// wants.
+	// idleStop is how long a stop waits where only streams are left without a prediction under way, which end when their
+	// client wants.
 	idleStop = time.Second
 
 	// A client may ping this often; the library's default of five minutes breaks off connections of common clients.
@@ -54,16 +55,30 @@ type Options struct {
 	Version    string       // of the server, for ServerMetadata
 	Ready      func() error // nil, or why the server as a whole is not ready yet
 	Log        *slog.Logger // what clients must not see: causes of internal errors, panics
+
+	// Repository loads and unloads models for clients; nil: they may not.
+	Repository serve.Repository
+
+	// ClientKey names the metadata whose value says who asks, for limits per client: of several values the last one,
+	// which the nearest proxy wrote. It must be one that clients cannot choose themselves, and no secret. "": the
+	// client is its address.
+	ClientKey string
+
+	// Context, if not nil, makes the context that an inference runs under, of its call's and its metadata, of which get
+	// gives a value, "" for none. Tracing goes in here.
+	Context func(ctx context.Context, get func(key string) string) context.Context
 }
 
 // Server answers gRPC on the listeners given to Serve.
 type Server struct {
 	grpc     *grpc.Server
 	log      *slog.Logger
-	calls    atomic.Int64 // unary calls under way
-	streams  atomic.Int64 // of the other services
+	calls    atomic.Int64 // unary calls, and messages of streams of inferences, under way
+	streams  atomic.Int64
 	stopOnce sync.Once
 	stopping chan struct{}
+
+	background sync.WaitGroup // what streams of inferences are doing
 }
 
 // New makes a Server in front of core.
@@ -88,7 +103,8 @@ func New(core *serve.Server, o Options) *Server {
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream),
 		grpc.WaitForHandlers(true),
 	)
-	oip.RegisterGRPCInferenceServiceServer(s.grpc, &service{server: core, o: o})
+	oip.RegisterGRPCInferenceServiceServer(s.grpc, &service{server: core, o: o, repository: protocol.Repository{From: o.Repository},
+		calls: &s.calls, background: &s.background, stopping: s.stopping, status: s.status, panicked: s.panicked})
 	healthpb.RegisterHealthServer(s.grpc, &health{ready: o.Ready, stopping: s.stopping, every: time.Second})
 	reflection.Register(s.grpc)
 	return s
@@ -112,7 +128,7 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // Stop takes no new calls and waits until those under way are answered, or until ctx ends: then they are broken off and
-// the error is ctx's. Streams of the health and reflection services are ended.
+// the error is ctx's. Streams are ended, those of inferences when what they asked for is answered.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopping) })
 	done := make(chan struct{})
@@ -123,6 +139,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	err := s.drained(ctx, done)
 	s.grpc.Stop() // also makes GracefulStop return
 	<-done
+	s.background.Wait()
 	return err
 }
 
@@ -170,7 +187,10 @@ func (s *Server) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 			err = s.panicked(info.FullMethod, v)
 		}
 	}()
-	return handler(srv, stream)
+	if err = handler(srv, stream); err != nil {
+		err = s.status(info.FullMethod, err)
+	}
+	return err
 }
 
 func (s *Server) panicked(method string, v any) error {

@@ -3,59 +3,115 @@ package grpcd
 import (
 	"context"
 	"math"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api/oip"
 	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/codec"
+	"github.com/fairlead-ml/fairlead/serve/protocol"
 	"github.com/fairlead-ml/fairlead/serve/route"
 )
 
 // service is the Open Inference Protocol.
 type service struct {
 	oip.UnimplementedGRPCInferenceServiceServer
-	server *serve.Server
-	o      Options
+	server     *serve.Server
+	repository protocol.Repository
+	o          Options
+	calls      *atomic.Int64 // messages of streams are added to it while they are answered
+	background *sync.WaitGroup
+	stopping   <-chan struct{}
+	status     func(method string, err error) error // what the client is told
+	panicked   func(method string, v any) error
 }
 
 // ModelInfer answers one inference.
 func (s *service) ModelInfer(ctx context.Context, req *oip.ModelInferRequest) (*oip.ModelInferResponse, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	id, headers, headerErr := codec.HeaderMeta(func(key string) string {
-		if values := md.Get(key); len(values) > 0 {
-			return values[0]
-		}
-		return ""
-	})
-	in := serve.Input{ID: id}
-	if id == "" {
-		in.ID = s.server.NewID()
-	}
-	received := arrival(ctx)
-	var answer *oip.ModelInferResponse
-	_, err := s.server.Predict(ctx, serve.Request{
-		Deployment: req.ModelName, Version: req.ModelVersion, Received: received,
-		Decode: func(*route.Target) (serve.Input, error) {
-			if headerErr != nil {
-				return in, headerErr
-			}
-			err := decode(req, headers, &in)
-			if at, ok := ctx.Deadline(); ok {
-				in.Deadline = earlier(in.Deadline, at.Sub(received))
-			}
-			return in, err
-		},
-		Encode: func(resp *serve.Response) error {
-			answer = encode(req.ModelName, resp)
-			return nil
-		},
-	})
-	_ = grpc.SetHeader(ctx, metadata.Pairs("fairlead-prediction-id", in.ID)) // fails only on a call that has ended
+	c := call{s: s, ctx: ctx, req: req, received: arrival(ctx)}
+	answer, err := c.answer()
+	_ = grpc.SetHeader(ctx, metadata.Pairs("fairlead-prediction-id", c.in.ID)) // fails only on a call that has ended
 	return answer, err
+}
+
+// call is one inference on its way.
+type call struct {
+	s        *service
+	ctx      context.Context
+	md       metadata.MD
+	req      *oip.ModelInferRequest
+	received time.Time
+	in       serve.Input
+	options  []codec.OutputOption
+}
+
+// answer answers it.
+func (c *call) answer() (*oip.ModelInferResponse, error) {
+	c.md, _ = metadata.FromIncomingContext(c.ctx)
+	id, headers, headerErr := codec.HeaderMeta(c.value)
+	if c.in.ID = id; id == "" {
+		c.in.ID = c.s.server.NewID()
+	}
+	ctx := c.ctx
+	if c.s.o.Context != nil {
+		ctx = c.s.o.Context(ctx, c.value)
+	}
+	var answer *oip.ModelInferResponse
+	_, err := c.s.server.Predict(ctx, serve.Request{
+		Deployment: c.req.ModelName, Version: c.req.ModelVersion, Received: c.received, Client: c.client(), Protocol: "grpc/oip",
+		Decode: func(*route.Target) (_ serve.Input, err error) {
+			if headerErr != nil {
+				return c.in, headerErr
+			}
+			c.options, err = decode(c.req, headers, &c.in)
+			if at, ok := c.ctx.Deadline(); ok {
+				c.in.Deadline = earlier(c.in.Deadline, at.Sub(c.received))
+			}
+			return c.in, err
+		},
+		Encode: func(resp *serve.Response) (err error) {
+			answer, err = encode(c.req.ModelName, resp, c.options)
+			return err
+		},
+	})
+	return answer, err
+}
+
+// value is the first value of a key of the call's metadata.
+func (c *call) value(key string) string {
+	if len(c.md) == 0 {
+		return ""
+	}
+	if values := c.md.Get(key); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// client says who asks.
+func (c *call) client() string {
+	if key := c.s.o.ClientKey; key != "" {
+		if values := c.md.Get(key); len(values) > 0 {
+			last := values[len(values)-1]
+			return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+		}
+	}
+	p, ok := peer.FromContext(c.ctx)
+	if !ok {
+		return ""
+	}
+	if tcp, ok := p.Addr.(*net.TCPAddr); ok {
+		return tcp.IP.String()
+	}
+	return p.Addr.String()
 }
 
 // earlier is the earlier of the deadline that the request states, 0 for none, and that of the call, which has passed
@@ -67,41 +123,63 @@ func earlier(stated, call time.Duration) time.Duration {
 	return call
 }
 
-// decode reads a request into in, whose ID is that of the metadata or made by the server.
-func decode(req *oip.ModelInferRequest, headers codec.Meta, in *serve.Input) error {
+// decode reads a request into in, whose ID is that of the metadata or made by the server, and says how its outputs are
+// wanted.
+func decode(req *oip.ModelInferRequest, headers codec.Meta, in *serve.Input) ([]codec.OutputOption, error) {
 	if req.Id != "" {
 		if err := codec.CheckID("id", req.Id); err != nil {
-			return err
+			return nil, err
 		}
 		in.ID = req.Id
 	}
 	meta, err := codec.ReadMeta(values(req.Parameters))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	meta = meta.Over(headers)
+	in.Unrecorded = meta.Unrecorded
 	in.Default = fairlead.RowMeta{Time: meta.Time, Key: meta.Key, Tags: meta.Tags}
-	in.Deadline = meta.Deadline
+	in.Deadline, in.Priority = meta.Deadline, meta.Priority
+	var options []codec.OutputOption
 	for i, o := range req.Outputs {
 		if o.GetName() == "" {
-			return fairlead.Invalid("outputs[%d] has no name", i)
+			return nil, fairlead.Invalid("outputs[%d] has no name", i)
 		}
-		if err := noExtensions("output", o.Name, o.Parameters); err != nil {
-			return err
+		if err := noSharedMemory("output", o.Name, o.Parameters); err != nil {
+			return nil, err
+		}
+		k, err := classes(o)
+		if err != nil {
+			return nil, err
+		}
+		if k > 0 {
+			options = append(options, codec.OutputOption{Name: o.Name, Classes: k})
 		}
 		in.Outputs = append(in.Outputs, o.Name)
 	}
 	in.Tensors, err = tensors(req)
-	return err
+	return options, err
 }
 
-// noExtensions refuses the parameters of a tensor that mean that its values are elsewhere or other ones.
-func noExtensions(what, name string, parameters map[string]*oip.InferParameter) error {
-	for _, key := range []string{"shared_memory_region", "classification"} {
-		if _, ok := parameters[key]; ok {
-			return fairlead.Errorf(fairlead.CodeUnsupported, "%s %.60q has the parameter %q, which is not supported", what, name, key).
-				Hintf("send and take the values in the messages")
-		}
+// classes is how many classes of an output are wanted in place of its values, 0 for the values.
+func classes(o *oip.ModelInferRequest_InferRequestedOutputTensor) (int, error) {
+	v, ok := values(o.Parameters)["classification"]
+	if !ok {
+		return 0, nil
+	}
+	k, isInt := v.(int64)
+	if !isInt || k < 0 || k > math.MaxInt32 {
+		return 0, fairlead.Invalid("output %.60q has the parameter \"classification\" %#v; expected an integer", o.Name, v).
+			Hintf("the number of classes wanted for each row, the best first, for example int64_param 3")
+	}
+	return int(k), nil
+}
+
+// noSharedMemory refuses the parameter of a tensor that means that its values are elsewhere.
+func noSharedMemory(what, name string, parameters map[string]*oip.InferParameter) error {
+	if _, ok := parameters["shared_memory_region"]; ok {
+		return fairlead.Errorf(fairlead.CodeUnsupported, "%s %.60q has the parameter \"shared_memory_region\", which is not supported",
+			what, name).Hintf("send and take the values in the messages")
 	}
 	return nil
 }
@@ -131,24 +209,28 @@ func values(parameters map[string]*oip.InferParameter) map[string]any {
 	return m
 }
 
-// encode writes an answer to a call of model.
-func encode(model string, resp *serve.Response) *oip.ModelInferResponse {
+// encode writes an answer to a call of model. The error is CodeInvalid, of outputs that cannot be classified.
+func encode(model string, resp *serve.Response, options []codec.OutputOption) (*oip.ModelInferResponse, error) {
+	outputs, err := protocol.Classify(resp, options)
+	if err != nil {
+		return nil, err
+	}
 	text := func(s string) *oip.InferParameter {
 		return &oip.InferParameter{ParameterChoice: &oip.InferParameter_StringParam{StringParam: s}}
 	}
 	answer := &oip.ModelInferResponse{
 		ModelName: model, ModelVersion: resp.Target.Version.String(), Id: resp.ID,
 		Parameters:        map[string]*oip.InferParameter{"prediction_id": text(resp.ID)},
-		Outputs:           make([]*oip.ModelInferResponse_InferOutputTensor, len(resp.Outputs)),
-		RawOutputContents: make([][]byte, len(resp.Outputs)),
+		Outputs:           make([]*oip.ModelInferResponse_InferOutputTensor, len(outputs)),
+		RawOutputContents: make([][]byte, len(outputs)),
 	}
 	if resp.Note != "" {
 		answer.Parameters["note"] = text(resp.Note)
 	}
-	for i := range resp.Outputs {
-		t := &resp.Outputs[i]
+	for i := range outputs {
+		t := &outputs[i]
 		answer.Outputs[i] = &oip.ModelInferResponse_InferOutputTensor{Name: t.Name, Datatype: string(t.Type), Shape: t.Shape}
 		answer.RawOutputContents[i] = codec.AppendBinary(make([]byte, 0, codec.BinarySize(t)), t)
 	}
-	return answer
+	return answer, nil
 }

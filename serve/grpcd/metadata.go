@@ -5,6 +5,7 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api/oip"
+	"github.com/fairlead-ml/fairlead/serve/protocol"
 )
 
 // ServerLive is true: the process answers.
@@ -25,7 +26,8 @@ func (s *service) ModelReady(_ context.Context, req *oip.ModelReadyRequest) (*oi
 
 // ServerMetadata names the server.
 func (s *service) ServerMetadata(context.Context, *oip.ServerMetadataRequest) (*oip.ServerMetadataResponse, error) {
-	return &oip.ServerMetadataResponse{Name: "fairlead", Version: s.o.Version}, nil
+	return &oip.ServerMetadataResponse{Name: "fairlead", Version: s.o.Version,
+		Extensions: protocol.Extensions(s.o.Repository != nil)}, nil
 }
 
 // ModelMetadata describes a version of a model.
@@ -40,7 +42,7 @@ func (s *service) ModelMetadata(_ context.Context, req *oip.ModelMetadataRequest
 		return nil, err
 	}
 	answer := &oip.ModelMetadataResponse{
-		Name: req.Name, Platform: "onnx_onnxv1",
+		Name: req.Name, Platform: protocol.Platform,
 		Inputs: describe(t.Signature.Inputs), Outputs: describe(t.Signature.Outputs),
 	}
 	for _, other := range d.Targets() {
@@ -52,10 +54,7 @@ func (s *service) ModelMetadata(_ context.Context, req *oip.ModelMetadataRequest
 func describe(specs []fairlead.TensorSpec) []*oip.ModelMetadataResponse_TensorMetadata {
 	ts := make([]*oip.ModelMetadataResponse_TensorMetadata, len(specs))
 	for i, s := range specs {
-		ts[i] = &oip.ModelMetadataResponse_TensorMetadata{Name: s.Name, Datatype: string(s.Type), Shape: s.Shape}
-		if s.Shape == nil {
-			ts[i].Shape = []int64{-1} // an unknown rank, which the protocol cannot say
-		}
+		ts[i] = &oip.ModelMetadataResponse_TensorMetadata{Name: s.Name, Datatype: string(s.Type), Shape: protocol.Shape(s)}
 	}
 	return ts
 }

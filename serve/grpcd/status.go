@@ -1,6 +1,7 @@
 package grpcd
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ var statusCodes = map[fairlead.Code]codes.Code{
 // status is what the client is told of err. What is not a *fairlead.Error stays in the log.
 func (s *Server) status(method string, err error) error {
 	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
-		return err // a service of the library
+		return err // a service of the library, or one that was here before
 	}
 	code := fairlead.CodeOf(err)
 	var e *fairlead.Error
@@ -50,9 +51,10 @@ func statusOf(e *fairlead.Error) error {
 		code = codes.Unknown
 	}
 	st := status.New(code, message(e))
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: strings.ToUpper(string(e.Code)), Domain: domain}}
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: strings.ToUpper(cmp.Or(e.Reason, string(e.Code))),
+		Domain: domain, Metadata: map[string]string{"code": string(e.Code)}}}
 	retry := e.Retry
-	if retry == 0 && e.Code == fairlead.CodeUnavailable {
+	if retry == 0 && (e.Code == fairlead.CodeUnavailable || e.Code == fairlead.CodeExhausted) {
 		retry = time.Second
 	}
 	if retry > 0 {

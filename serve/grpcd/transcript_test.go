@@ -31,11 +31,16 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := 0
-	b := start(t, serve.Options{NewID: func() string { id++; return fmt.Sprintf("made-%d", id) }}, grpcd.Options{})
+	o := serve.Options{NewID: func() string { id++; return fmt.Sprintf("made-%d", id) }}
+	b, without := start(t, o, grpcd.Options{Repository: &shelf{}}), start(t, o, grpcd.Options{})
 	var out strings.Builder
 	for block := range strings.SplitSeq(strings.TrimRight(string(old), "\n"), "\n\n") {
 		if !strings.HasPrefix(block, "#") {
-			block = play(t, b, block)
+			to := b
+			if strings.Contains(block, "\nrepository: none\n") {
+				to = without
+			}
+			block = play(t, to, block)
 		}
 		out.WriteString(block + "\n\n")
 	}
@@ -71,8 +76,15 @@ func play(t *testing.T, b *bench, block string) string {
 		}
 	}
 	messages := map[string][2]proto.Message{
-		"ModelInfer":    {&oip.ModelInferRequest{}, &oip.ModelInferResponse{}},
-		"ModelMetadata": {&oip.ModelMetadataRequest{}, &oip.ModelMetadataResponse{}},
+		"ModelInfer":                 {&oip.ModelInferRequest{}, &oip.ModelInferResponse{}},
+		"ModelMetadata":              {&oip.ModelMetadataRequest{}, &oip.ModelMetadataResponse{}},
+		"ModelConfig":                {&oip.ModelConfigRequest{}, &oip.ModelConfigResponse{}},
+		"ModelStatistics":            {&oip.ModelStatisticsRequest{}, &oip.ModelStatisticsResponse{}},
+		"RepositoryIndex":            {&oip.RepositoryIndexRequest{}, &oip.RepositoryIndexResponse{}},
+		"RepositoryModelLoad":        {&oip.RepositoryModelLoadRequest{}, &oip.RepositoryModelLoadResponse{}},
+		"RepositoryModelUnload":      {&oip.RepositoryModelUnloadRequest{}, &oip.RepositoryModelUnloadResponse{}},
+		"SystemSharedMemoryRegister": {&oip.SystemSharedMemoryRegisterRequest{}, &oip.SystemSharedMemoryRegisterResponse{}},
+		"TraceSetting":               {&oip.TraceSettingRequest{}, &oip.TraceSettingResponse{}},
 	}
 	m, ok := messages[call[0]]
 	if !ok {

@@ -2,88 +2,123 @@ package httpd
 
 import (
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/serve/codec"
 )
 
-// Buffers of bodies and answers. Those that have grown large are left to the garbage collector.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-const keepBuffer = 1 << 20
-
-func getBuffer() *bytes.Buffer { return buffers.Get().(*bytes.Buffer) }
-
-func putBuffer(b *bytes.Buffer) {
-	if b.Cap() <= keepBuffer {
-		b.Reset()
-		buffers.Put(b)
+// receive reads the body of an inference.
+func (x *exchange) receive() (err error) {
+	if v, there := x.r.Header[headerLength]; there {
+		if !x.d.oip {
+			return fairlead.Errorf(fairlead.CodeUnsupported, "%s takes no binary tensors, but the header %s came", x.r.URL.Path, headerLength).
+				Hintf("send JSON, or binary tensors to POST /v2/models/NAME/infer")
+		}
+		if x.header, err = strconv.Atoi(v[0]); err != nil || x.header < 0 {
+			return fairlead.Invalid("header %s is %.40q; expected the number of bytes of JSON that the body starts with", headerLength, v[0]).
+				Hintf("0 says that the body is the values of the only input, and no header that it is JSON alone")
+		}
+		// Inputs may then be taken over in place of being copied, if they lie well in memory.
+		if free := codec.BodyOffset(x.header); x.r.ContentLength-int64(x.header) >= keepBuffer/16 && x.r.ContentLength <= x.h.o.MaxBody {
+			x.body = make([]byte, free, free+int(x.r.ContentLength))[free:]
+		}
 	}
+	x.body, err = x.h.readBody(x.w, x.r, x.body, x.h.o.MaxBody)
+	return err
 }
 
-// read reads the body into b: up to the limit, which holds after decompression too, and no further.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, b *bytes.Buffer) error {
-	if r.Header.Get("Inference-Header-Content-Length") != "" {
-		return fairlead.Errorf(fairlead.CodeUnsupported, "binary tensors are not supported").
-			Hintf("send JSON: with tritonclient, binary_data=False for inputs and outputs")
-	}
-	if r.ContentLength > h.o.MaxBody {
+// readBody appends the body to b: up to a limit, which holds after decompression too, and no further.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, b []byte, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // rather than read it all
-		return h.tooLarge(bytesOf(r.ContentLength) + " came")
+		return b, tooLarge(limit, bytesOf(r.ContentLength)+" came")
 	}
-	body := io.Reader(http.MaxBytesReader(w, r.Body, h.o.MaxBody))
-	encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
-	var err error
+	encoding := ""
+	if v := r.Header["Content-Encoding"]; len(v) > 0 {
+		encoding = strings.ToLower(strings.TrimSpace(strings.Join(v, ",")))
+	}
 	switch encoding {
 	case "", "identity":
-	case "gzip", "x-gzip":
-		body, err = gzip.NewReader(body)
-	case "deflate":
-		body, err = zlib.NewReader(body)
+		if r.ContentLength >= 0 {
+			return readExactly(r.Body, b, int(r.ContentLength))
+		}
+		b, err := readAll(http.MaxBytesReader(w, r.Body, limit), b)
+		return b, broken(encoding, limit, err)
+	case "gzip", "x-gzip", "deflate":
 	default:
-		return fairlead.Errorf(fairlead.CodeUnsupported, "the body has Content-Encoding %.40q, which is not supported", encoding).
+		return b, fairlead.Errorf(fairlead.CodeUnsupported, "the body has Content-Encoding %.40q, which is not supported", encoding).
 			Hintf("use gzip or deflate, or send it plain")
 	}
+	plain, err := decompressor(encoding, http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
-		return h.broken(encoding, err)
+		return b, broken(encoding, limit, err)
 	}
-	if r.ContentLength > 0 && encoding == "" {
-		b.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	n, err := b.ReadFrom(io.LimitReader(body, h.o.MaxBody+1))
+	b, err = readAll(io.LimitReader(plain, limit+1), b)
+	plain.release()
 	if err != nil {
-		return h.broken(encoding, err)
+		return b, broken(encoding, limit, err)
 	}
-	if n > h.o.MaxBody {
+	if int64(len(b)) > limit {
 		w.Header().Set("Connection", "close")
-		return h.tooLarge("it grew beyond that when decompressed")
+		return b, tooLarge(limit, "it grew beyond that when decompressed")
 	}
-	return nil
+	return b, nil
 }
 
-// broken is the error of a body that cannot be read to its end.
-func (h *Handler) broken(encoding string, err error) error {
+// readExactly appends the n bytes that a body is said to have.
+func readExactly(r io.Reader, b []byte, n int) ([]byte, error) {
+	b = slices.Grow(b, n)
+	start := len(b)
+	if _, err := io.ReadFull(r, b[start:start+n]); err != nil {
+		return b, broken("", 0, err)
+	}
+	return b[:start+n], nil
+}
+
+// readAll appends to b what r has.
+func readAll(r io.Reader, b []byte) ([]byte, error) {
+	for {
+		if cap(b)-len(b) < bytes.MinRead {
+			b = slices.Grow(b, max(bytes.MinRead, cap(b)))
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// broken is the error of a body that cannot be read to its end; nil for nil.
+func broken(encoding string, limit int64, err error) error {
+	if err == nil {
+		return nil
+	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return h.tooLarge("more came")
+		return tooLarge(limit, "more came")
 	}
 	if encoding == "" || encoding == "identity" {
-		return fairlead.Invalid("the body ended too early").Cause(err)
+		return fairlead.Invalid("the body ended too early").
+			Hintf("send as many bytes as Content-Length says, and an end to a chunked body").Cause(err)
 	}
 	return fairlead.Invalid("the body is said to be %s, but cannot be decompressed", encoding).
 		Hintf("send it plain, or compress it whole").Cause(err)
 }
 
-func (h *Handler) tooLarge(came string) error {
+func tooLarge(limit int64, came string) error {
 	return fairlead.Errorf(fairlead.CodeTooLarge, "the body is larger than this server takes: at most %s bytes, but %s",
-		bytesOf(h.o.MaxBody), came).
+		bytesOf(limit), came).
 		Hintf("send fewer rows per request, or raise the server's body limit")
 }
 

@@ -13,21 +13,20 @@ import (
 
 // ErrorBody is every error's body.
 type ErrorBody struct {
-	Error string `json:"error"` // what was expected and what came
-	Code  string `json:"code"`
-	Hint  string `json:"hint,omitempty"` // how to fix it
+	Error  string `json:"error"` // what was expected and what came
+	Code   string `json:"code"`
+	Reason string `json:"reason,omitempty"` // what programs may act on where the code is not enough, like "queue_full"
+	Hint   string `json:"hint,omitempty"`   // how to fix it
 }
-
-// methodError is a path that exists, asked with a wrong method.
-type methodError struct{ allowed string }
-
-func (e *methodError) Error() string { return "wrong method" }
 
 var statuses = map[fairlead.Code]int{
 	fairlead.CodeInvalid: 400, fairlead.CodeNotFound: 404, fairlead.CodeConflict: 409, fairlead.CodeTooLarge: 413,
 	fairlead.CodeExhausted: 429, fairlead.CodeCanceled: 499, fairlead.CodeUnsupported: 501,
 	fairlead.CodeUnavailable: 503, fairlead.CodeDeadline: 504, fairlead.CodeInternal: 500,
 }
+
+// noMemory is the reason of a model that cannot be loaded because it does not fit, which has a status of its own.
+const noMemory = "no_memory"
 
 // fail answers with an error. What is not a *fairlead.Error stays in the log.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -44,17 +43,20 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if !errors.As(err, &e) {
 		e = fairlead.Errorf(fairlead.CodeInternal, "the server failed on this request").Hintf("the server's log says more")
 	}
+	if e.Reason == noMemory {
+		status = http.StatusInsufficientStorage
+	}
 	if status >= 500 && code == fairlead.CodeInternal {
 		h.o.Log.Error("a request failed", "path", r.URL.Path, "error", err, "cause", errors.Unwrap(e))
 	}
 	retry := e.Retry.Seconds()
-	if retry == 0 && status == http.StatusServiceUnavailable {
+	if retry == 0 && (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) {
 		retry = 1
 	}
 	if retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retry))))
 	}
-	writeError(w, status, ErrorBody{Error: e.Message, Code: string(code), Hint: e.Hint})
+	writeError(w, status, ErrorBody{Error: e.Message, Code: string(code), Reason: e.Reason, Hint: e.Hint})
 }
 
 func writeError(w http.ResponseWriter, status int, body ErrorBody) {

@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,10 +60,72 @@ func flights() *route.Target {
 	return &route.Target{Model: "flights", Version: 3, Signature: sig, Session: session}
 }
 
+// scores has the same three probabilities for every row, and classes.
+func scores() *route.Target {
+	sig := fairlead.Signature{
+		Inputs:  []fairlead.TensorSpec{{Name: "x", Type: fairlead.FP32, Shape: []int64{-1, 2}}},
+		Outputs: []fairlead.TensorSpec{{Name: "p", Type: fairlead.FP32, Shape: []int64{-1, 3}, Classes: []string{"setosa", "versicolor", "virginica"}}},
+	}
+	session := fake.New(sig, func(_ context.Context, in []fairlead.Tensor) ([]fairlead.Tensor, error) {
+		p := fairlead.Tensor{Name: "p", Type: fairlead.FP32, Shape: []int64{int64(in[0].Rows()), 3}}
+		var data []float32
+		for range in[0].Rows() {
+			data = append(data, 0.25, 0.5, 0.25)
+		}
+		p.Data = data
+		return []fairlead.Tensor{p}, nil
+	})
+	return &route.Target{Model: "scores", Version: 1, Signature: sig, Session: session,
+		Settings: route.Settings{MaxBatch: 16, Batching: "rows are computed alike alone and together", CacheTTL: time.Second, Memory: 1 << 20}}
+}
+
+// raw has one input of any length, which it gives back.
+func raw() *route.Target {
+	sig := fairlead.Signature{
+		Inputs:  []fairlead.TensorSpec{{Name: "x", Type: fairlead.Int16, Shape: []int64{1, -1}}},
+		Outputs: []fairlead.TensorSpec{{Name: "y", Type: fairlead.Int16, Shape: []int64{1, -1}}},
+	}
+	session := fake.New(sig, func(_ context.Context, in []fairlead.Tensor) ([]fairlead.Tensor, error) {
+		y := in[0]
+		y.Name = "y"
+		return []fairlead.Tensor{y}, nil
+	})
+	return &route.Target{Model: "raw", Version: 1, Signature: sig, Session: session}
+}
+
 // misbehaving is a model with one input and one output that does as f says.
 func misbehaving(f fake.Func) *route.Target {
 	echo := fake.Echo(2)
 	return &route.Target{Model: "bad", Version: 1, Signature: echo.Signature(), Session: fake.New(echo.Signature(), f)}
+}
+
+// shelf is a repository of one model that is there and one that does not fit into memory.
+type shelf struct{}
+
+func (shelf) Index(context.Context) ([]serve.ModelState, error) {
+	return []serve.ModelState{{Name: "flights", Version: "3", State: serve.StateReady},
+		{Name: "huge", Version: "1", State: serve.StateUnavailable, Reason: "it does not fit"}}, nil
+}
+
+func (shelf) Load(_ context.Context, name string, o serve.LoadOptions) error {
+	switch {
+	case name == "huge":
+		err := fairlead.Errorf(fairlead.CodeExhausted, "huge takes 9 GB, but 2 GB are free").Hintf("unload another model")
+		err.Reason = "no_memory"
+		return err
+	case name != "flights":
+		return fairlead.NotFound("the registry has no model %q", name)
+	case o.Files != nil && string(o.Files["1/model.onnx"]) != "ONNX", o.Config != "" && o.Config != "{}":
+		return fairlead.Invalid("the files are %q, the configuration is %q", o.Files, o.Config)
+	}
+	return nil
+}
+
+func (shelf) Unload(_ context.Context, name string) error {
+	if name != "flights" {
+		return fairlead.NotFound("no model %q is loaded", name)
+	}
+	return nil
 }
 
 type recorder struct{ got []*fairlead.Prediction }
@@ -89,6 +153,13 @@ func newServer(t testing.TB, rec serve.Recorder) *httptest.Server {
 		{Name: "fails", Live: misbehaving(func(context.Context, []fairlead.Tensor) ([]fairlead.Tensor, error) {
 			return nil, errors.New("secret: disk full at /srv/models")
 		})},
+		{Name: "crowded", Live: misbehaving(func(context.Context, []fairlead.Tensor) ([]fairlead.Tensor, error) {
+			err := fairlead.Errorf(fairlead.CodeExhausted, "17 requests wait already").Hintf("send fewer at once")
+			err.Reason, err.Retry = "queue_full", 1500*time.Millisecond
+			return nil, err
+		})},
+		{Name: "scores", Live: scores()},
+		{Name: "raw", Live: raw()},
 		{Name: "loading"},
 		{Name: "broken", Reason: "the model file is damaged"},
 	})
@@ -103,13 +174,14 @@ func newServer(t testing.TB, rec serve.Recorder) *httptest.Server {
 		Now:   func() time.Time { return time.Date(2001, 3, 1, 12, 0, 0, 0, time.UTC) },
 		NewID: func() string { id++; return fmt.Sprintf("made-%d", id) },
 	})
-	ts := httptest.NewServer(httpd.New(server, httpd.Options{MaxBody: 2000, Version: "1.2.3"}))
+	ts := httptest.NewServer(httpd.New(server, httpd.Options{MaxBody: 2000, Version: "1.2.3", CompressFrom: 300, Repository: shelf{}}))
 	t.Cleanup(ts.Close)
 	return ts
 }
 
 // TestTranscript plays testdata/transcript.txt: requests and the answers they get. `go test -update` rewrites the answers.
-// A request is "METHOD /path", header lines, and the body after a line "> ".
+// A request is "METHOD /path", header lines, and the body after "> ", or quoted after ">q ". Bodies of
+// application/octet-stream are shown quoted, compressed ones as they were before.
 func TestTranscript(t *testing.T) {
 	const path = "testdata/transcript.txt"
 	old, err := os.ReadFile(path)
@@ -152,6 +224,13 @@ func play(t *testing.T, block string) string {
 		if k, v, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(line, ">") && len(request) > 1 {
 			header.Set(k, v)
 		}
+		if quoted, ok := strings.CutPrefix(line, ">q "); ok {
+			b, err := strconv.Unquote(quoted)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			body = strings.NewReader(b)
+		}
 		if b, ok := strings.CutPrefix(line, "> "); ok {
 			b = strings.ReplaceAll(b, "<3000 blanks>", strings.Repeat(" ", 3000))
 			switch {
@@ -161,6 +240,8 @@ func play(t *testing.T, block string) string {
 				body = io.MultiReader(strings.NewReader(b)) // a reader of unknown length
 			case header.Get("Content-Encoding") == "gzip" && !strings.HasPrefix(b, "not"):
 				body = zipped(b)
+			case header.Get("Content-Encoding") == "deflate":
+				body = deflated(b)
 			default:
 				body = strings.NewReader(b)
 			}
@@ -171,12 +252,14 @@ func play(t *testing.T, block string) string {
 		t.Fatal(err)
 	}
 	r.Header = header
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	transport := &http.Transport{DisableCompression: true} // only what the transcript asks for
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatalf("%s: %v", lines[0], err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(unzipped(t, resp))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +274,11 @@ func play(t *testing.T, block string) string {
 	for _, k := range keep {
 		request = append(request, "< "+k+": "+resp.Header.Get(k))
 	}
-	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
+	switch ct := resp.Header.Get("Content-Type"); ct {
+	case "application/json":
+	case "application/octet-stream":
+		answer = strconv.AppendQuote(nil, string(answer))
+	default:
 		t.Errorf("%s: Content-Type %q", lines[0], ct)
 	}
 	if resp.StatusCode >= 400 {
@@ -204,6 +291,32 @@ func play(t *testing.T, block string) string {
 		request = append(request, "  "+strings.TrimRight(line, "\n"))
 	}
 	return strings.Join(request, "\n")
+}
+
+func deflated(s string) io.Reader {
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	_, _ = io.WriteString(w, s)
+	_ = w.Close()
+	return &b
+}
+
+// unzipped is the body as it was before the server compressed it.
+func unzipped(t *testing.T, resp *http.Response) (plain io.Reader) {
+	t.Helper()
+	var err error
+	switch resp.Header.Get("Content-Encoding") {
+	case "gzip":
+		plain, err = gzip.NewReader(resp.Body)
+	case "deflate":
+		plain, err = zlib.NewReader(resp.Body)
+	default:
+		return resp.Body
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
 }
 
 func zipped(s string) io.Reader {

@@ -2,12 +2,17 @@ package httpd
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/codec"
+	"github.com/fairlead-ml/fairlead/serve/protocol"
 	"github.com/fairlead-ml/fairlead/serve/route"
 )
 
@@ -15,110 +20,208 @@ import (
 type dialect struct {
 	decode func([]byte, *codec.Schema) (*codec.Request, error)
 	encode func([]byte, *codec.Request, *codec.Answer) ([]byte, error)
+	oip    bool // the Open Inference Protocol, which may have binary parts: the functions are not used
 }
 
 // oip is the Open Inference Protocol, with "instances" as an extension.
-var oip = dialect{
-	decode: codec.Decode,
-	encode: func(dst []byte, r *codec.Request, a *codec.Answer) ([]byte, error) {
-		if r.Instances {
-			return codec.AppendPredictions(dst, a)
-		}
-		return codec.AppendInfer(dst, a), nil
-	},
+var oip = dialect{oip: true}
+
+// exchange is one inference on its way through the handler. Exchanges and their buffers are used again.
+type exchange struct {
+	h        *Handler
+	w        http.ResponseWriter
+	r        *http.Request
+	d        dialect
+	in       serve.Input
+	headers  codec.Meta
+	received time.Time
+
+	body    []byte
+	header  int // bytes of JSON that the body starts with; -1: all
+	decoded *codec.Request
+	answer  codec.Answer
+	out     []byte
+	jsonLen int // bytes of JSON that out starts with; -1: all
+
+	// The exchange's methods, which would be allocated anew wherever they are passed on.
+	get    func(string) string
+	decode func(*route.Target) (serve.Input, error)
+	encode func(*serve.Response) error
 }
 
-func (h *Handler) infer(w http.ResponseWriter, r *http.Request, name, version string) error {
-	return h.predict(w, r, name, version, oip)
+var exchanges = sync.Pool{New: func() any {
+	x := new(exchange)
+	x.get, x.decode, x.encode = x.headerValue, x.read, x.write
+	return x
+}}
+
+// keepBuffer is the largest buffer that is used again. Larger ones are left to the garbage collector.
+const keepBuffer = 1 << 20
+
+// release gives x back. Nobody may have kept anything of it.
+func (x *exchange) release() {
+	body, out, ids := x.body, x.out, x.answer.RowIDs
+	if cap(body) > keepBuffer || x.decoded != nil && x.decoded.KeepsBody {
+		body = nil
+	}
+	if cap(out) > keepBuffer {
+		out = nil
+	}
+	clear(ids)
+	*x = exchange{get: x.get, decode: x.decode, encode: x.encode, body: body[:0], out: out[:0],
+		answer: codec.Answer{RowIDs: ids[:0]}}
+	exchanges.Put(x)
 }
 
 // predict answers one inference in the given dialect.
 func (h *Handler) predict(w http.ResponseWriter, r *http.Request, name, version string, d dialect) error {
-	received := h.server.Now()
-	in := serve.Input{}
-	id, headers, err := codec.HeaderMeta(r.Header.Get)
-	if in.ID = id; id == "" {
-		in.ID = h.server.NewID()
+	x := exchanges.Get().(*exchange)
+	x.h, x.w, x.r, x.d, x.received, x.header = h, w, r, d, h.server.Now(), -1
+	err := x.predict(name, version)
+	if err == nil {
+		x.send()
+	} else if len(w.Header()[predictionID]) == 0 {
+		x.tellID()
 	}
-	w.Header().Set("Fairlead-Prediction-Id", in.ID)
-	if err != nil {
-		return h.count(name, version, in, err)
-	}
-	if _, err := h.server.Table().Deployment(name); err != nil {
-		return h.count(name, version, in, err) // before a large body is read for nothing
-	}
-	body, out := getBuffer(), getBuffer()
-	defer putBuffer(body)
-	defer putBuffer(out)
-	if err := h.read(w, r, body); err != nil {
-		return h.count(name, version, in, err)
-	}
-	var decoded *codec.Request
-	_, err = h.server.Predict(r.Context(), serve.Request{
-		Deployment: name, Version: version, Received: received,
-		Decode: func(t *route.Target) (_ serve.Input, err error) {
-			decoded, err = d.decode(body.Bytes(), t.Schema())
-			if err != nil {
-				return in, err
-			}
-			merge(&in, headers, decoded)
-			w.Header().Set("Fairlead-Prediction-Id", in.ID)
-			return in, nil
-		},
-		Encode: func(resp *serve.Response) error {
-			answer := &codec.Answer{ID: resp.ID, Model: name, Version: resp.Target.Version.String(), Outputs: resp.Outputs,
-				Note: resp.Note, RowIDs: make([]string, len(resp.Rows))}
-			for i, row := range resp.Rows {
-				answer.RowIDs[i] = row.ID
-			}
-			encoded, err := d.encode(out.AvailableBuffer(), decoded, answer)
-			if err == nil {
-				out.Write(encoded) // in place where it fitted, so that the buffer grows for the next time
-			}
-			return err
-		},
-	})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(out.Len()))
-	_, _ = w.Write(out.Bytes()) // a client that went away
-	return nil
+	x.release()
+	return err
 }
 
-// count lets the server count a request that failed before it got that far.
-func (h *Handler) count(name, version string, in serve.Input, err error) error {
-	_, routed := h.server.Predict(context.Background(), serve.Request{Deployment: name, Version: version, Input: in,
-		Decode: func(*route.Target) (serve.Input, error) { return in, err }})
-	return routed
-}
-
-// merge adds what the body says; it wins over the headers.
-func merge(in *serve.Input, headers codec.Meta, r *codec.Request) {
-	in.Tensors, in.Outputs, in.Rows = r.Inputs, r.Outputs, r.Rows
-	if r.ID != "" {
-		in.ID = r.ID
+func (x *exchange) predict(name, version string) (err error) {
+	x.in.ID, x.headers, err = codec.HeaderMeta(x.get)
+	if err == nil {
+		_, err = x.h.server.Table().Deployment(name) // before a large body is read for nothing
 	}
-	meta := r.Meta.Over(headers)
-	in.Default = fairlead.RowMeta{Time: meta.Time, Key: meta.Key, Tags: meta.Tags}
-	in.Deadline = meta.Deadline
+	if err == nil {
+		err = x.receive()
+	}
+	req := serve.Request{
+		Deployment: name, Version: version, Received: x.received, Client: x.client(), Protocol: "http/tfs",
+		Decode: x.decode, Encode: x.encode,
+	}
+	if x.d.oip {
+		req.Protocol = "http/oip"
+	}
+	ctx := x.h.o.Context(x.r)
+	if err != nil { // let the server count it
+		refused := err
+		req.Decode = func(*route.Target) (serve.Input, error) { return x.in, refused }
+		ctx = context.WithoutCancel(ctx)
+	}
+	_, err = x.h.server.Predict(ctx, req)
+	return err
 }
 
-// tensorMetadata is a tensor as the protocol describes it.
-type tensorMetadata struct {
-	Name     string            `json:"name"`
-	Datatype fairlead.DataType `json:"datatype"`
-	Shape    []int64           `json:"shape"`
+// headerValue is the value of a header whose name is written as the standard library writes it.
+func (x *exchange) headerValue(name string) string {
+	if v := x.r.Header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
-func describe(specs []fairlead.TensorSpec) []tensorMetadata {
-	ts := make([]tensorMetadata, len(specs))
-	for i, s := range specs {
-		ts[i] = tensorMetadata{Name: s.Name, Datatype: s.Type, Shape: s.Shape}
-		if s.Shape == nil {
-			ts[i].Shape = []int64{-1} // an unknown rank, which the protocol cannot say
+// client says who asks.
+func (x *exchange) client() string {
+	if name := x.h.o.ClientHeader; name != "" {
+		if values := x.r.Header[name]; len(values) > 0 {
+			last := values[len(values)-1]
+			return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 		}
 	}
-	return ts
+	host, _, err := net.SplitHostPort(x.r.RemoteAddr)
+	if err != nil {
+		return x.r.RemoteAddr
+	}
+	return host
+}
+
+const predictionID = "Fairlead-Prediction-Id"
+
+// tellID puts the request's id in the answer's header.
+func (x *exchange) tellID() {
+	if x.in.ID == "" {
+		x.in.ID = x.h.server.NewID()
+	}
+	x.w.Header()[predictionID] = []string{x.in.ID}
+}
+
+// read makes the input of the body, once it is known who answers.
+func (x *exchange) read(t *route.Target) (_ serve.Input, err error) {
+	if x.d.oip {
+		x.decoded, err = codec.DecodeInferOwned(x.body, x.header, t.Schema())
+	} else {
+		x.decoded, err = x.d.decode(x.body, t.Schema())
+	}
+	if err != nil {
+		return x.in, err
+	}
+	r := x.decoded
+	x.in.Tensors, x.in.Outputs, x.in.Rows = r.Inputs, r.Outputs, r.Rows
+	if r.ID != "" {
+		x.in.ID = r.ID
+	}
+	meta := r.Meta.Over(x.headers)
+	x.in.Unrecorded = meta.Unrecorded
+	x.in.Default = fairlead.RowMeta{Time: meta.Time, Key: meta.Key, Tags: meta.Tags}
+	x.in.Deadline, x.in.Priority = meta.Deadline, meta.Priority
+	x.tellID()
+	return x.in, nil
+}
+
+// write encodes the answer.
+func (x *exchange) write(resp *serve.Response) (err error) {
+	a := &x.answer
+	a.ID, a.Model, a.Version, a.Note = resp.ID, string(resp.Target.Deployment), resp.Target.Version.String(), resp.Note
+	if a.Outputs, err = protocol.Classify(resp, x.decoded.OutputOptions); err != nil {
+		return err
+	}
+	if !x.d.oip || x.decoded.Instances {
+		for i := range resp.Rows {
+			a.RowIDs = append(a.RowIDs, resp.Rows[i].ID)
+		}
+	}
+	x.jsonLen = -1
+	var out []byte
+	switch {
+	case !x.d.oip:
+		out, err = x.d.encode(x.out, x.decoded, a)
+	case x.decoded.Instances:
+		out, err = codec.AppendPredictions(x.out, a)
+	default:
+		out, x.jsonLen = codec.AppendInferBody(x.out, x.decoded, a)
+	}
+	if err == nil {
+		x.out = out
+	}
+	return err
+}
+
+// Values of headers, which nobody changes.
+var (
+	jsonType  = []string{"application/json"}
+	bytesType = []string{"application/octet-stream"}
+)
+
+const headerLength = "Inference-Header-Content-Length"
+
+// ownLength is the length from which net/http needs to be told the Content-Length, because it does not hold the body back
+// until the handler is done.
+const ownLength = 2048
+
+// send writes the answer, in one piece.
+func (x *exchange) send() {
+	header := x.w.Header()
+	header["Content-Type"] = jsonType
+	if x.jsonLen >= 0 {
+		header["Content-Type"] = bytesType
+		header[headerLength] = []string{strconv.Itoa(x.jsonLen)}
+	}
+	out := x.out
+	if from := x.h.o.CompressFrom; from > 0 && len(out) >= from {
+		out = x.compressed(header)
+	}
+	if len(out) >= ownLength {
+		header["Content-Length"] = []string{strconv.Itoa(len(out))}
+	}
+	_, _ = x.w.Write(out) // a client that went away
 }

@@ -34,7 +34,7 @@ func TestRealModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := rt.Load(onnx)
+		s, err := rt.Load(onnx, ort.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

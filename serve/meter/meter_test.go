@@ -1,15 +1,12 @@
 package meter_test
 
 import (
-	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/serve/meter"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 var start = time.Unix(1_000_000_000, 0).UTC()
@@ -93,66 +90,30 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-func TestPrometheus(t *testing.T) {
-	m := meter.New()
-	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(m)
-	m.Observe(meter.Observation{Deployment: "flights", At: start, Rows: 3, Total: time.Millisecond,
-		Stages: fairlead.Anatomy{Run: time.Millisecond}})
-	m.Observe(meter.Observation{Deployment: "flights", At: start, Code: fairlead.CodeInvalid})
-	m.Observe(meter.Observation{At: start, Code: fairlead.CodeNotFound})
-	want := []string{
-		`fairlead_request_duration_seconds{flights} 1`,
-		`fairlead_requests_total{invalid,flights} 1`,
-		`fairlead_requests_total{not_found,} 1`,
-		`fairlead_requests_total{ok,flights} 1`,
-		`fairlead_rows_total{flights} 3`,
-		`fairlead_stage_duration_seconds{flights,decode} 1`,
-		`fairlead_stage_duration_seconds{flights,encode} 1`,
-		`fairlead_stage_duration_seconds{flights,queue} 1`,
-		`fairlead_stage_duration_seconds{flights,run} 1`,
-	}
-	if got := gather(t, r); !slices.Equal(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-	m.Forget("flights")
-	if got := gather(t, r); !slices.Equal(got, want[2:3]) {
-		t.Errorf("after Forget: %q", got)
-	}
-}
-
-// gather lists the metrics: the values of the labels, and the value or the number of observations.
-func gather(t *testing.T, r *prometheus.Registry) []string {
-	t.Helper()
-	families, err := r.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			labels := ""
-			for i, l := range m.GetLabel() {
-				if i > 0 {
-					labels += ","
-				}
-				labels += l.GetValue()
-			}
-			lines = append(lines, fmt.Sprintf("%s{%s} %v", f.GetName(), labels,
-				m.GetCounter().GetValue()+float64(m.GetHistogram().GetSampleCount())))
-		}
-	}
-	slices.Sort(lines)
-	return lines
-}
-
 func BenchmarkObserve(b *testing.B) {
-	m := meter.New()
-	o := meter.Observation{Deployment: "d", At: start, Rows: 1, Total: time.Millisecond}
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
+	o := meter.Observation{Deployment: "d", Version: 3, At: start, Rows: 1, BatchRows: 1, Total: 40 * time.Microsecond,
+		Stages: fairlead.Anatomy{Decode: 8 * time.Microsecond, Queue: 300, Run: 20 * time.Microsecond, Encode: 6 * time.Microsecond}}
+	b.Run("serial", func(b *testing.B) {
+		m := meter.New()
+		b.ReportAllocs()
+		for b.Loop() {
 			m.Observe(o)
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		m := meter.New()
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				m.Observe(o)
+			}
+		})
+	})
+	b.Run("run", func(b *testing.B) {
+		m := meter.New()
+		b.ReportAllocs()
+		for b.Loop() {
+			m.ObserveRun("d", 3, 1, 20*time.Microsecond)
 		}
 	})
 }

@@ -1,101 +1,126 @@
 package meter
 
 import (
-	"sync"
-	"time"
-
-	"github.com/fairlead-ml/fairlead"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Buckets of the stage histograms: 1 µs to 10 s, three to the decade.
-var buckets = []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2,
-	5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+// unknown is the label of requests for deployments that do not exist: no name can look like it, and what clients make up
+// does not become a series.
+const unknown = "_unknown"
 
-// instruments are the metrics for Prometheus.
-type instruments struct {
-	requests *prometheus.CounterVec
-	rows     *prometheus.CounterVec
-	stages   *prometheus.HistogramVec
-	total    *prometheus.HistogramVec
-
-	of sync.Map // fairlead.Name → *deploymentInstruments: the vectors' own lookup hashes all labels every time
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("fairlead_"+name, help, append([]string{"deployment", "version"}, labels...), nil)
 }
 
-type deploymentInstruments struct {
-	ok, rows                          prometheus.Counter
-	decode, queue, run, encode, whole prometheus.Observer
-}
+// What the meter gives Prometheus. A version counted with others that are out of use is called "older".
+var (
+	requestsDesc = desc("requests_total", "Inference requests by outcome: the error's code, or ok, and its reason if it has one.",
+		"code", "reason")
+	rowsDesc     = desc("rows_total", "Rows answered, those out of the cache included.")
+	totalDesc    = desc("request_duration_seconds", "Time of answered requests inside the server.")
+	stageDesc    = desc("stage_duration_seconds", "Time of answered requests by stage: decode, queue, run, encode.", "stage")
+	batchDesc    = desc("batch_rows", "Rows of one run of the model.")
+	runTimeDesc  = desc("run_seconds_total", "Time in runs of the model, each counted once however many requests it answered.")
+	togetherDesc = desc("requests_batched_total", "Requests answered by a run that had rows of others too.")
+	hitsDesc     = desc("cache_hits_total", "Requests answered out of the cache, or by the run of an equal request.")
+	missesDesc   = desc("cache_misses_total", "Requests that were looked up in the cache and had to run.")
 
-func newInstruments() *instruments {
-	return &instruments{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fairlead_requests_total",
-			Help: "Inference requests by outcome; deployment is empty where a request named none that exists."},
-			[]string{"deployment", "code"}),
-		rows: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fairlead_rows_total",
-			Help: "Rows answered."}, []string{"deployment"}),
-		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "fairlead_stage_duration_seconds",
-			Help: "Time of answered requests by stage: decode, queue, run, encode.", Buckets: buckets},
-			[]string{"deployment", "stage"}),
-		total: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "fairlead_request_duration_seconds",
-			Help: "Time of answered requests inside the server.", Buckets: buckets}, []string{"deployment"}),
-	}
-}
-
-func (i *instruments) observe(o Observation) {
-	name := string(o.Deployment)
-	if o.Code != "" {
-		i.requests.WithLabelValues(name, string(o.Code)).Inc()
-		return
-	}
-	d := i.deployment(o.Deployment)
-	d.ok.Inc()
-	d.rows.Add(float64(o.Rows))
-	for _, s := range []struct {
-		to   prometheus.Observer
-		took time.Duration
-	}{{d.decode, o.Stages.Decode}, {d.queue, o.Stages.Queue}, {d.run, o.Stages.Run}, {d.encode, o.Stages.Encode}, {d.whole, o.Total}} {
-		s.to.Observe(s.took.Seconds())
-	}
-}
-
-func (i *instruments) deployment(name fairlead.Name) *deploymentInstruments {
-	if d, ok := i.of.Load(name); ok {
-		return d.(*deploymentInstruments)
-	}
-	n := string(name)
-	d, _ := i.of.LoadOrStore(name, &deploymentInstruments{
-		ok: i.requests.WithLabelValues(n, "ok"), rows: i.rows.WithLabelValues(n),
-		decode: i.stages.WithLabelValues(n, "decode"), queue: i.stages.WithLabelValues(n, "queue"),
-		run: i.stages.WithLabelValues(n, "run"), encode: i.stages.WithLabelValues(n, "encode"),
-		whole: i.total.WithLabelValues(n),
-	})
-	return d.(*deploymentInstruments)
-}
-
-func (i *instruments) forget(name fairlead.Name) {
-	i.of.Delete(name)
-	by := prometheus.Labels{"deployment": string(name)}
-	i.requests.DeletePartialMatch(by)
-	i.rows.DeletePartialMatch(by)
-	i.stages.DeletePartialMatch(by)
-	i.total.DeletePartialMatch(by)
-}
-
-func (i *instruments) collectors() []prometheus.Collector {
-	return []prometheus.Collector{i.requests, i.rows, i.stages, i.total}
-}
+	descs = []*prometheus.Desc{requestsDesc, rowsDesc, totalDesc, stageDesc, batchDesc, runTimeDesc, togetherDesc, hitsDesc, missesDesc}
+)
 
 // Describe makes the meter a prometheus.Collector.
 func (m *Meter) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range m.prometheus.collectors() {
-		c.Describe(ch)
+	for _, d := range descs {
+		ch <- d
 	}
 }
 
 // Collect makes the meter a prometheus.Collector.
 func (m *Meter) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range m.prometheus.collectors() {
-		c.Collect(ch)
+	for _, t := range m.unknown.sum() {
+		t.collect(ch, unknown)
 	}
+	for name, d := range *m.deployments.Load() {
+		for _, t := range d.sum() {
+			t.collect(ch, string(name))
+		}
+	}
+}
+
+func (t *totals) collect(ch chan<- prometheus.Metric, deployment string) {
+	version := t.version.String()
+	switch t.version {
+	case 0:
+		version = ""
+	case older:
+		version = "older"
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, append([]string{deployment, version}, labels...)...)
+	}
+	for _, o := range t.outcomes {
+		if o.code == "" {
+			o.code = "ok"
+		}
+		counter(requestsDesc, float64(o.n), string(o.code), o.reason)
+	}
+	if t.version == 0 { // nobody answered
+		return
+	}
+	counter(rowsDesc, float64(t.rows))
+	counter(togetherDesc, float64(t.together))
+	counter(hitsDesc, float64(t.hit.Count))
+	counter(missesDesc, float64(t.miss.Count))
+	for _, s := range []struct {
+		name string
+		h    *histogram
+	}{{"decode", &t.decode}, {"queue", &t.queue}, {"run", &t.compute}, {"encode", &t.encode}} {
+		ch <- s.h.metric(stageDesc, deployment, version, s.name)
+	}
+	whole := t.whole.metric(totalDesc, deployment, version)
+	if e := t.examples(); len(e) > 0 {
+		whole = prometheus.MustNewMetricWithExemplars(whole, e...)
+	}
+	ch <- whole
+	t.collectRuns(ch, deployment, version)
+}
+
+func (t *totals) collectRuns(ch chan<- prometheus.Metric, deployment, version string) {
+	var rows, took float64
+	for _, b := range t.batches {
+		rows += float64(b.Rows) * float64(b.Run.Count)
+		took += b.Run.Time.Seconds()
+	}
+	cumulative, n := make(map[float64]uint64, sizes), uint64(0)
+	for i, c := range t.runs {
+		n += c
+		if i < sizes-1 {
+			cumulative[float64(int(1)<<i)] = n
+		}
+	}
+	ch <- prometheus.MustNewConstHistogram(batchDesc, n, rows, cumulative, deployment, version)
+	ch <- prometheus.MustNewConstMetric(runTimeDesc, prometheus.CounterValue, took, deployment, version)
+}
+
+func (h *histogram) metric(d *prometheus.Desc, labels ...string) prometheus.Metric {
+	cumulative, n := make(map[float64]uint64, len(bounds)), uint64(0)
+	for i, bound := range bounds {
+		n += h.n[i]
+		cumulative[float64(bound)/1e9] = n
+	}
+	return prometheus.MustNewConstHistogram(d, n+h.n[len(bounds)], h.sum.Seconds(), cumulative, labels...)
+}
+
+// examples are traced requests, one per bucket of the latency at most.
+func (t *totals) examples() []prometheus.Exemplar {
+	if t.exemplars == nil {
+		return nil
+	}
+	var all []prometheus.Exemplar
+	for _, e := range t.exemplars {
+		if e.trace != "" {
+			all = append(all, prometheus.Exemplar{Value: e.took.Seconds(), Timestamp: e.at, Labels: prometheus.Labels{"trace_id": e.trace}})
+		}
+	}
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,25 +28,35 @@ type Target struct {
 	Session    engine.Session
 	Settings   Settings
 
-	schema *codec.Schema
+	schema   *codec.Schema
+	once     sync.Once
+	attached any
 }
 
 // Settings say how a target is run. They are fixed when it is loaded.
 type Settings struct {
-	MaxBatch int           // rows of one run at most; 1: requests are never run together
-	Batching string        // for people: why MaxBatch is what it is
-	MaxDelay time.Duration // how long a request may wait for others while a core is idle; 0: never
-	Cost     Cost          // of a run, as measured at load
-	MaxQueue int           // requests waiting at most; 0: the server's
-	CacheTTL time.Duration // how long an answer may be given again; 0: never
-	Threads  int           // of one run
-	Memory   int64         // bytes that loading it took, as measured; 0: unknown
+	MaxBatch  int           // rows of one run at most; 1: requests are never run together
+	Batching  string        // for people: why MaxBatch is what it is
+	MaxDelay  time.Duration // how long a request may wait for others while a core is idle; 0: never
+	Cost      Cost          // of a run, as measured at load
+	MaxQueue  int           // requests waiting at most; 0: the server's
+	CacheTTL  time.Duration // how long an answer may be given again; 0: never
+	CacheSize int64         // bytes of answers beside those of other targets; 0: they share
+	Threads   int           // of one run
+	Memory    int64         // bytes that loading it took, as measured; 0: unknown
 }
 
 // Cost is a model's time per run of b rows: L(b) = Fixed + PerRow·b, with Residual what 99 of 100 runs stay under beyond
 // that. The zero Cost is unknown.
 type Cost struct {
 	Fixed, PerRow, Residual time.Duration
+}
+
+// Attach gives what the first call of it made: whoever serves the target keeps there what is to live as long as it, such
+// as the queue of its requests. One server at a time does.
+func (t *Target) Attach(first func() any) any {
+	t.once.Do(func() { t.attached = first() })
+	return t.attached
 }
 
 // Schema is what the codec needs to know of the signature. It is nil in a target that is in no table.

@@ -1,5 +1,5 @@
 // Package bundle is one model version as content: the graph, its signature, what the author says about it
-// (fairlead.yaml), the reference profile and, if small, the reference data. A bundle's version is the digest of its
+// (fairlead.yaml), the reference profile, golden vectors and, if small, the reference data. A bundle's version is the digest of its
 // OCI image manifest, so the same content has the same digest everywhere. The package does no I/O of its own.
 //
 // On the way in: Read or ReadTar or FromModel give a Source; the engine reads the graph's signature from its model;
@@ -33,6 +33,7 @@ type Source struct {
 	ReferenceName string // file name; empty without reference data
 	Reference     []byte
 	Metrics       map[string]float64 // the model's on the reference data; nil without labels in them
+	Golden        *Golden            // of golden.json; nil without one
 }
 
 // FromModel is the source of a bare .onnx file.
@@ -78,6 +79,16 @@ func readFolder(dir folder) (*Source, error) {
 		src.Reference, err = readNamed(dir, "reference", f.Reference.File, MaxReference, ".parquet", ".csv")
 	}
 	if err != nil {
+		return nil, err
+	}
+	text, err = dir.read(GoldenFile, MaxGolden)
+	if errors.Is(err, fs.ErrNotExist) {
+		return src, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", GoldenFile, err)
+	}
+	if src.Golden, err = ParseGolden(text); err != nil {
 		return nil, err
 	}
 	return src, nil

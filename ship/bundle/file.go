@@ -66,9 +66,11 @@ type BatchingFile struct {
 	Delay *time.Duration `json:"delay,omitempty"` // nil: auto
 }
 
-// CacheFile says how long an answer may be served again; 0: never.
+// CacheFile says how long an answer may be served again, 0 for never, and how many bytes the answers of this model may
+// take beside those of all others; 0: they share the server's.
 type CacheFile struct {
-	TTL time.Duration `json:"ttl,omitempty"`
+	TTL   time.Duration `json:"ttl,omitempty"`
+	Bytes int64         `json:"bytes,omitempty"`
 }
 
 // LogFile says what of the predictions is stored.

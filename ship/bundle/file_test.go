@@ -25,7 +25,7 @@ label: {name: late, delay: 24h}
 reference: {file: reference.parquet, time: when}
 segments: [weekday]
 batching: {max: 64, delay: 2ms}
-cache: {ttl: 7d}
+cache: {ttl: 7d, bytes: 64MiB}
 log: {rows: 0.5, redact: [passenger_id]}
 tests:
   - metric: auroc
@@ -44,7 +44,7 @@ func TestParseFile(t *testing.T) {
 		},
 		Task: fairlead.TaskBinary, Label: LabelFile{Name: "late", Delay: 24 * time.Hour},
 		Reference: ReferenceFile{File: "reference.parquet", Time: "when"}, Segments: []string{"weekday"},
-		Batching: BatchingFile{Max: 64, Delay: &delay}, Cache: CacheFile{TTL: 7 * 24 * time.Hour},
+		Batching: BatchingFile{Max: 64, Delay: &delay}, Cache: CacheFile{TTL: 7 * 24 * time.Hour, Bytes: 64 << 20},
 		Log:   LogFile{Rows: 0.5, Redact: []string{"passenger_id"}},
 		Tests: []any{map[string]any{"metric": "auroc", "at_least": 0.7, "segments": []any{"weekday", nil}}},
 	}
@@ -115,6 +115,9 @@ func TestParseFileBad(t *testing.T) {
 		"name: a\nbatching: {max: 0}":                    "expected auto or a number of rows from 1, got the number 0",
 		"name: a\nbatching: {delay: 5}":                  "expected auto or a duration",
 		"name: a\ncache: {ttl: yes}":                     "expected a duration",
+		"name: a\ncache: {bytes: 64 mb}":                 "cache.bytes: expected a size such as 64MB or 1GiB",
+		"name: a\ncache: {bytes: -1}":                    "expected a size such as 64MB or 1GiB",
+		"name: a\ncache: {bytes: 9999GiB}":               "expected a size such as 64MB or 1GiB",
 		"name: a\nlog: {rows: 2}":                        "the share of rows to store, from 0 to 1, got the number 2",
 		"name: a\nlog: {rows: .nan}":                     "from 0 to 1",
 		"name: a\ntests: {a: 1}":                         "expected a list of tests",

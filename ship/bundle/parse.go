@@ -101,8 +101,12 @@ func (f *File) read(key string, v node) (err error) {
 	case "batching":
 		return f.readBatching(v)
 	case "cache":
-		return v.keys([]string{"ttl"}, func(_ string, v node) error {
-			f.Cache.TTL, err = v.duration()
+		return v.keys([]string{"ttl", "bytes"}, func(key string, v node) error {
+			if key == "ttl" {
+				f.Cache.TTL, err = v.duration()
+			} else {
+				f.Cache.Bytes, err = v.bytes()
+			}
 			return err
 		})
 	case "log":

@@ -71,6 +71,16 @@ func Seal(src *Source, sig fairlead.Signature, profile []byte, notes []string) (
 	if len(profile) > 0 {
 		layers = append(layers, b.add(TypeProfile, "reference.profile", profile))
 	}
+	if src.Golden != nil {
+		golden, err := canonical(src.Golden)
+		if err != nil {
+			return nil, fmt.Errorf("seal %s: %w", src.File.Name, err)
+		}
+		if len(golden) > MaxGolden {
+			return nil, tooLarge("the golden vectors", MaxGolden)
+		}
+		layers = append(layers, b.add(TypeGolden, GoldenFile, golden))
+	}
 	if n := len(src.Reference); n > 0 && n <= MaxKeptReference {
 		layers = append(layers, b.add(TypeReference, src.ReferenceName, src.Reference))
 	}

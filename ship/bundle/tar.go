@@ -34,6 +34,11 @@ func Tar(fsys fs.FS) ([]byte, error) {
 	if src.ReferenceName != "" {
 		files[src.ReferenceName] = src.Reference
 	}
+	if src.Golden != nil {
+		if files[GoldenFile], err = dir.read(GoldenFile, MaxGolden); err != nil {
+			return nil, fmt.Errorf("read %s: %w", GoldenFile, err)
+		}
+	}
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, name := range slices.Sorted(maps.Keys(files)) {

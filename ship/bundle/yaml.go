@@ -168,6 +168,23 @@ func (n node) duration() (time.Duration, error) {
 	return d, nil
 }
 
+// bytes reads a size: a number of bytes, or one with a unit.
+func (n node) bytes() (int64, error) {
+	const what = "a size such as 64MB or 1GiB"
+	if n.Kind != yaml.ScalarNode {
+		return 0, n.expected(what)
+	}
+	digits := strings.TrimRight(n.Value, "KMGTiB")
+	unit, known := map[string]int64{
+		"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+	}[n.Value[len(digits):]]
+	count, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	if err != nil || !known || count < 0 || count > 1<<40/unit {
+		return 0, n.expected(what)
+	}
+	return count * unit, nil
+}
+
 // plain turns an opaque value into JSON's types, so that it can be sealed. Timestamps and the like stay text.
 func (n node) plain(depth int) (any, error) {
 	if depth > 50 {

@@ -44,7 +44,9 @@ func Run(t *testing.T, suite Suite) {
 			t.Run("concurrent", func(t *testing.T) { testConcurrent(t, s, g) })
 			t.Run("wrong input", func(t *testing.T) { testWrongInput(t, s, g) })
 			t.Run("canceled before", func(t *testing.T) { testCanceled(t, s, g) })
+			t.Run("canceled at any moment", func(t *testing.T) { testCanceledAnytime(t, s, g) })
 			t.Run("closed", func(t *testing.T) { testClosed(t, g) })
+			t.Run("closed under load", func(t *testing.T) { testClosedUnderLoad(t, g) })
 		})
 	}
 	if suite.Slow != nil {

@@ -3,10 +3,13 @@
 // It binds the library itself rather than through yalue/onnxruntime_go v1.27, which has no scalars (a shape without
 // dimensions is refused), cuts strings at a zero byte, fixes the outputs when a session is made, has no way to end a run
 // through I/O binding, does not tell the element types of sequences and maps, loads a model a second time to learn its
-// signature, and leaves Go memory in C's hands without pinning it. Here a run is two calls into C: one computes and
-// describes the outputs in place, the other frees them.
+// signature, and leaves Go memory in C's hands without pinning it. Here a run is one call into C: it frees the outputs
+// of the run before on the same state, computes, and describes the new ones in place. Inputs are read where Go holds
+// them, outputs are copied once.
 //
-// The library is given one thread per run: the caller's own. How many runs go on at once is the caller's business.
+// The library is given one thread per run, the caller's own, unless a session is loaded with more; such a pool never
+// spins. How many runs go on at once is the caller's business. There is no arena: tensors come from C's heap, and what
+// a session held goes back to the system when it is closed (malloc_trim, with glibc).
 package ort
 
 /*
@@ -64,6 +67,9 @@ func Open(library string) (*Runtime, error) {
 // Version is the library's own, for example "1.30.0".
 func (rt *Runtime) Version() string { return rt.version }
 
+// Memory is the bytes in use on C's heap, where models and their tensors are; 0 where the C library does not say.
+func (rt *Runtime) Memory() int64 { return int64(C.fl_memory()) }
+
 // Close ends the environment. It is an error while sessions are open.
 func (rt *Runtime) Close() error {
 	rt.mu.Lock()
@@ -108,7 +114,11 @@ func message(e *C.fl_error) string {
 func trim(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	// "/build/onnxruntime/core/graph/model.cc:151 onnxruntime::Model::Model(…) Protobuf parsing failed" and the like.
-	if i := strings.Index(s, ".cc:"); i >= 0 {
+	i := strings.Index(s, ".cc:")
+	if i < 0 {
+		i = strings.Index(s, ".h:")
+	}
+	if i >= 0 {
 		start := strings.LastIndexByte(s[:i], ' ') + 1
 		end := i
 		if j := strings.Index(s[i:], ") "); j >= 0 && strings.Contains(s[i:i+j], "(") {

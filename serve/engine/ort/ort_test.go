@@ -1,8 +1,8 @@
 package ort_test
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -41,16 +41,22 @@ func open(t testing.TB) *ort.Runtime {
 
 func load(t testing.TB, rt *ort.Runtime, name string) *ort.Session {
 	t.Helper()
-	onnx, err := os.ReadFile(filepath.Join("testdata", name+".onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := rt.Load(onnx)
+	s, err := rt.Load(model(t, name), ort.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// model is the bytes of one of the models in testdata.
+func model(t testing.TB, name string) []byte {
+	t.Helper()
+	onnx, err := os.ReadFile(filepath.Join("testdata", name+".onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return onnx
 }
 
 func tensor(name string, t fairlead.DataType, data any, shape ...int64) fairlead.Tensor {
@@ -101,6 +107,12 @@ func TestConformance(t *testing.T) {
 			tensor("sum", fairlead.FP32, []float32{11, 22}, 1, 2),
 			tensor("difference", fairlead.FP32, []float32{-9, -18}, 1, 2),
 		})
+	golden("sequence",
+		[]fairlead.Tensor{tensor("x", fairlead.FP32, []float32{1, 2, 3}, 3)},
+		[]fairlead.Tensor{tensor("s", fairlead.FP32, []float32{1, 2, 3}, 1, 3)})
+	golden("sequence_rows",
+		[]fairlead.Tensor{tensor("x", fairlead.FP32, []float32{1, 2, 3, 4}, 2, 2)},
+		[]fairlead.Tensor{tensor("s", fairlead.FP32, []float32{1, 2, 3, 4}, 2, 1, 2)})
 	golden("scalar",
 		[]fairlead.Tensor{tensor("x", fairlead.FP32, []float32{1, 2, 6}, 3)},
 		[]fairlead.Tensor{tensor("mean", fairlead.FP32, []float32{3})})
@@ -145,34 +157,57 @@ func TestZipMapClasses(t *testing.T) {
 
 func TestRefusedModels(t *testing.T) {
 	rt := open(t)
-	good, err := os.ReadFile("testdata/tree.onnx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sequence, err := os.ReadFile("testdata/sequence.onnx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mistyped := bytes.ReplaceAll(good, []byte("TreeEnsembleClassifier"), []byte("TreeEnsembleClassifies"))
+	good := model(t, "tree")
 	for name, c := range map[string]struct {
 		onnx []byte
-		want string
+		want string // of the message and of the hint
+		hint string
 	}{
-		"unknown operator": {mistyped, "TreeEnsembleClassifies"},
-		"empty":            {nil, "the model is empty"},
-		"text":             {[]byte("PK this is no model"), "protobuf parsing failed"},
-		"truncated":        {good[:len(good)/2], "protobuf parsing failed"},
-		"sequence":         {sequence, `output "s" of the model is a sequence, and only tensors can be served`},
+		"empty":          {nil, "the model is empty", "the bytes of an .onnx file"},
+		"text":           {[]byte("PK this is no model"), "protobuf parsing failed", "onnx.checker.check_model"},
+		"truncated":      {good[:len(good)/2], "protobuf parsing failed", "onnx.checker.check_model"},
+		"ir":             {model(t, "refused_ir"), "IR version", "set model.ir_version"},
+		"opset":          {model(t, "refused_opset"), "opset", "export it with an older opset"},
+		"operator":       {model(t, "refused_operator"), "Frobnicate", "express it with standard ones"},
+		"domain":         {model(t, "refused_domain"), "com.example", "libraries of custom operators are not loaded"},
+		"kernel":         {model(t, "refused_kernel"), "LRN", "a Cast to float32"},
+		"external":       {model(t, "refused_external"), `weights "w" of the model are in another file`, "save_as_external_data=False"},
+		"types":          {model(t, "refused_types"), "Type Error", "full_check=True"},
+		"optional":       {model(t, "refused_optional"), `output "y" of the model is an optional value`, "OptionalGetElement"},
+		"sequence input": {model(t, "refused_sequence_input"), `input "x" of the model is a sequence`, "SplitToSequence"},
+		"float8":         {model(t, "refused_float8"), `output "y" of the model has element type float8e4m3fn`, "add a Cast"},
 	} {
-		_, err := rt.Load(c.onnx)
-		if fairlead.CodeOf(err) != fairlead.CodeInvalid || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want an invalid error with %q", name, err, c.want)
+		_, err := rt.Load(c.onnx, ort.Options{})
+		var e *fairlead.Error
+		if !errors.As(err, &e) || e.Code != fairlead.CodeInvalid || !strings.Contains(e.Message, c.want) || !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%s: %v, want an invalid error with %q and the hint %q", name, err, c.want, c.hint)
 			continue
 		}
 		t.Logf("%s: %v", name, err)
 		if strings.Contains(err.Error(), ".cc") || strings.Contains(err.Error(), "\n") || len(err.Error()) > 700 {
 			t.Errorf("%s: the message is not for people: %v", name, err)
 		}
+	}
+}
+
+// A sequence of tensors is served as one tensor where its members have one shape.
+func TestRaggedSequence(t *testing.T) {
+	s := load(t, open(t), "sequence_ragged")
+	run := func(b ...float32) ([]fairlead.Tensor, error) {
+		return s.Run(t.Context(), []fairlead.Tensor{
+			tensor("a", fairlead.FP32, []float32{1, 2}, 2), tensor("b", fairlead.FP32, b, int64(len(b))),
+		}, nil)
+	}
+	out, err := run(3, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := enginetest.Diff(out, []fairlead.Tensor{tensor("s", fairlead.FP32, []float32{1, 2, 3, 4}, 2, 2)}, 0); diff != "" {
+		t.Error(diff)
+	}
+	_, err = run(3)
+	if fairlead.CodeOf(err) != fairlead.CodeUnsupported || !strings.Contains(err.Error(), `output "s" is a sequence whose members have different shapes: [2], then [1]`) {
+		t.Errorf("a ragged sequence: %v", err)
 	}
 }
 
@@ -228,23 +263,4 @@ func sockets(t *testing.T) map[string]bool {
 		}
 	}
 	return links
-}
-
-func BenchmarkRun(b *testing.B) {
-	rt := open(b)
-	for _, model := range []string{"tree", "identity_fp32"} {
-		b.Run(model, func(b *testing.B) {
-			s := load(b, rt, model)
-			name := s.Signature().Inputs[0].Name
-			in := []fairlead.Tensor{tensor(name, fairlead.FP32, []float32{0, 1}, 1, 2)}
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := s.Run(ctx, in, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 typedef void *ptr;
 typedef struct {
@@ -76,8 +79,8 @@ void fl_close(fl_runtime *r) {
   free(r);
 }
 
-static int configure(fl_runtime *r, ptr o, fl_error *err) {
-  return check(r, STATUS(r, SetIntraOpNumThreads, ptr, int)(o, 1), err) ||
+static int configure(fl_runtime *r, ptr o, int threads, fl_error *err) {
+  return check(r, STATUS(r, SetIntraOpNumThreads, ptr, int)(o, threads), err) ||
          check(r, STATUS(r, SetInterOpNumThreads, ptr, int)(o, 1), err) ||
          check(r, STATUS(r, SetSessionExecutionMode, ptr, int)(o, 0), err) ||
          check(r, STATUS(r, SetSessionGraphOptimizationLevel, ptr, int)(o, 99), err) ||
@@ -89,17 +92,33 @@ static int configure(fl_runtime *r, ptr o, fl_error *err) {
                       o, "session.inter_op.allow_spinning", "0"), err);
 }
 
-int fl_load(fl_runtime *r, const void *onnx, size_t size, void **session, fl_error *err) {
+int fl_load(fl_runtime *r, const void *onnx, size_t size, int threads, void **session, fl_error *err) {
   ptr o = NULL;
   if (check(r, STATUS(r, CreateSessionOptions, ptr *)(&o), err)) return 1;
-  int bad = configure(r, o, err) ||
+  int bad = configure(r, o, threads, err) ||
             check(r, STATUS(r, CreateSessionFromArray, ptr, const void *, size_t, ptr, ptr *)(r->env, onnx, size, o,
                                                                                               session), err);
   RELEASE(r, ReleaseSessionOptions, o);
   return bad;
 }
 
-void fl_unload(fl_runtime *r, void *session) { RELEASE(r, ReleaseSession, session); }
+void fl_unload(fl_runtime *r, void *session) {
+  if (!session) return;
+  RELEASE(r, ReleaseSession, session);
+#ifdef __GLIBC__
+  // Weights below the mmap threshold lie in arenas that glibc keeps for itself.
+  malloc_trim(0);
+#endif
+}
+
+size_t fl_memory(void) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+  struct mallinfo2 m = mallinfo2();
+  return m.uordblks + m.hblkhd;
+#else
+  return 0;
+#endif
+}
 
 int fl_count(fl_runtime *r, void *session, size_t *inputs, size_t *outputs, fl_error *err) {
   return check(r, STATUS(r, SessionGetInputCount, ptr, size_t *)(session, inputs), err) ||
@@ -131,14 +150,19 @@ static int map_info(fl_runtime *r, ptr type_info, fl_info *info, fl_error *err) 
   return bad;
 }
 
+static int element_info(fl_runtime *r, ptr type_info, fl_info *info, fl_error *err) {
+  ptr shape = NULL;
+  if (check(r, STATUS(r, CastTypeInfoToTensorInfo, ptr, ptr *)(type_info, &shape), err)) return 1;
+  info->has_shape = CALL(r, TensorTypeAndShape_HasShape, bool (*)(ptr))(shape);
+  return tensor_info(r, shape, &info->type, &info->rank, info->dims, err);
+}
+
 static int type_info_of(fl_runtime *r, ptr type_info, fl_info *info, fl_error *err) {
-  ptr shape = NULL, sequence = NULL, element = NULL;
+  ptr sequence = NULL, element = NULL;
   if (kind_of(r, type_info, &info->kind, err)) return 1;
   switch (info->kind) {
   case FL_TENSOR:
-    if (check(r, STATUS(r, CastTypeInfoToTensorInfo, ptr, ptr *)(type_info, &shape), err)) return 1;
-    info->has_shape = CALL(r, TensorTypeAndShape_HasShape, bool (*)(ptr))(shape);
-    return tensor_info(r, shape, &info->type, &info->rank, info->dims, err);
+    return element_info(r, type_info, info, err);
   case FL_MAP:
     return map_info(r, type_info, info, err);
   case FL_SEQUENCE:
@@ -147,6 +171,7 @@ static int type_info_of(fl_runtime *r, ptr type_info, fl_info *info, fl_error *e
       return 1;
     int bad = kind_of(r, element, &info->element, err);
     if (!bad && info->element == FL_MAP) bad = map_info(r, element, info, err);
+    if (!bad && info->element == FL_TENSOR) bad = element_info(r, element, info, err);
     RELEASE(r, ReleaseTypeInfo, element);
     return bad;
   }
@@ -177,17 +202,44 @@ int fl_describe(fl_runtime *r, void *session, int output, size_t i, fl_info *inf
   return bad;
 }
 
-int fl_run_options(fl_runtime *r, void **options, fl_error *err) {
-  return check(r, STATUS(r, CreateRunOptions, ptr *)(options), err);
+fl_state *fl_state_new(fl_runtime *r, size_t inputs, size_t outputs, fl_error *err) {
+  // One block: the struct, then its arrays, the widest alignment first.
+  fl_state *s = calloc(1, sizeof *s + inputs * sizeof(fl_input) + outputs * sizeof(fl_value) +
+                              2 * (inputs + outputs) * sizeof(void *));
+  if (!s) {
+    fail(err, "out of memory");
+    return NULL;
+  }
+  s->in = (fl_input *)(s + 1);
+  s->out = (fl_value *)(s->in + inputs);
+  s->in_names = (const char **)(s->out + outputs);
+  s->out_names = s->in_names + inputs;
+  s->values = (void **)(s->out_names + outputs);
+  s->n_in = inputs;
+  if (check(r, STATUS(r, CreateRunOptions, ptr *)(&s->options), err)) {
+    free(s);
+    return NULL;
+  }
+  return s;
 }
 
-void fl_terminate(fl_runtime *r, void *options) {
+void fl_state_free(fl_runtime *r, fl_state *s) {
+  fl_drop(r, s);
+  RELEASE(r, ReleaseRunOptions, s->options);
+  free(s);
+}
+
+void fl_terminate(fl_runtime *r, fl_state *s) {
   fl_error ignored = {0};
-  check(r, STATUS(r, RunOptionsSetTerminate, ptr)(options), &ignored);
+  check(r, STATUS(r, RunOptionsSetTerminate, ptr)(s->options), &ignored);
   free(ignored.text);
 }
 
-void fl_release_run_options(fl_runtime *r, void *options) { RELEASE(r, ReleaseRunOptions, options); }
+void fl_unset_terminate(fl_runtime *r, fl_state *s) {
+  fl_error ignored = {0};
+  check(r, STATUS(r, RunOptionsUnsetTerminate, ptr)(s->options), &ignored);
+  free(ignored.text);
+}
 
 static int make_value(fl_runtime *r, const fl_input *in, ptr *out, fl_error *err) {
   if (!in->offsets)
@@ -212,38 +264,54 @@ static int make_value(fl_runtime *r, const fl_input *in, ptr *out, fl_error *err
 // read_value describes out->value.
 static int read_value(fl_runtime *r, fl_value *out, fl_error *err) {
   if (!out->value) return fail(err, "an output has no value");
+  out->data = NULL;
   if (check(r, STATUS(r, GetValueType, ptr, int *)(out->value, &out->kind), err)) return 1;
   if (out->kind != FL_TENSOR) return check(r, STATUS(r, GetValueCount, ptr, size_t *)(out->value, &out->count), err);
-  ptr shape = NULL;
-  if (check(r, STATUS(r, GetTensorTypeAndShape, ptr, ptr *)(out->value, &shape), err)) return 1;
-  int bad = tensor_info(r, shape, &out->type, &out->rank, out->dims, err) ||
-            check(r, STATUS(r, GetTensorShapeElementCount, ptr, size_t *)(shape, &out->count), err);
-  RELEASE(r, ReleaseTensorTypeAndShapeInfo, shape);
-  if (bad) return 1;
+  if (check(r, STATUS(r, GetTensorElementTypeAndShapeDataReference, ptr, int *, const int64_t **, size_t *)(
+                   out->value, &out->type, &out->dims, &out->rank), err))
+    return 1;
+  out->count = 1;
+  for (size_t i = 0; i < out->rank; i++) out->count *= (size_t)out->dims[i];
   if (out->type == 8) // strings
     return check(r, STATUS(r, GetStringTensorDataLength, ptr, size_t *)(out->value, &out->bytes), err);
   return check(r, STATUS(r, GetTensorMutableData, ptr, void **)(out->value, &out->data), err);
 }
 
-int fl_run(fl_runtime *r, void *session, void *options, const char **in_names, const fl_input *in, size_t n_in,
-           const char **out_names, fl_value *out, size_t n_out, fl_error *err) {
-  int bad = 0;
-  ptr *values = calloc(n_in + n_out + 1, sizeof(ptr));
-  if (!values) return fail(err, "out of memory");
-  ptr *results = values + n_in;
-  for (size_t i = 0; i < n_in && !bad; i++) bad = make_value(r, &in[i], &values[i], err);
-  if (!bad)
-    bad = check(r, STATUS(r, Run, ptr, ptr, const char **, ptr *, size_t, const char **, size_t, ptr *)(
-                       session, options, in_names, values, n_in, out_names, n_out, results), err);
+void fl_drop(fl_runtime *r, fl_state *s) {
+  for (size_t i = 0; i < s->left; i++) RELEASE(r, ReleaseValue, s->out[i].value);
+  s->left = 0;
+}
+
+// compute runs once on the input values there are.
+static int compute(fl_runtime *r, void *session, fl_state *s, size_t n_out) {
+  ptr *results = s->values + s->n_in;
+  memset(results, 0, n_out * sizeof(ptr));
+  int bad = check(r, STATUS(r, Run, ptr, ptr, const char **, ptr *, size_t, const char **, size_t, ptr *)(
+                         session, s->options, s->in_names, s->values, s->n_in, s->out_names, n_out, results),
+                  &s->error);
   for (size_t i = 0; i < n_out && !bad; i++) {
-    out[i].value = results[i];
-    bad = read_value(r, &out[i], err);
+    s->out[i].value = results[i];
+    bad = read_value(r, &s->out[i], &s->error);
   }
-  for (size_t i = 0; i < n_in; i++) RELEASE(r, ReleaseValue, values[i]);
   for (size_t i = 0; i < n_out && bad; i++) RELEASE(r, ReleaseValue, results[i]);
-  free(values);
+  if (!bad) s->left = n_out;
   return bad;
 }
+
+int fl_run_loop(fl_runtime *r, void *session, fl_state *s, size_t n_out, size_t n) {
+  int bad = 0;
+  fl_drop(r, s);
+  memset(s->values, 0, s->n_in * sizeof(ptr));
+  for (size_t i = 0; i < s->n_in && !bad; i++) bad = make_value(r, &s->in[i], &s->values[i], &s->error);
+  for (size_t i = 0; i < n && !bad; i++) {
+    fl_drop(r, s);
+    bad = compute(r, session, s, n_out);
+  }
+  for (size_t i = 0; i < s->n_in; i++) RELEASE(r, ReleaseValue, s->values[i]);
+  return bad;
+}
+
+int fl_run(fl_runtime *r, void *session, fl_state *s, size_t n_out) { return fl_run_loop(r, session, s, n_out, 1); }
 
 void fl_release(fl_runtime *r, void *value) { RELEASE(r, ReleaseValue, value); }
 

@@ -24,4 +24,4 @@ var foreignTypes = map[int]string{
 }
 
 // Kinds of values that fairlead does not carry, by their numbers (ONNXType).
-var foreignKinds = map[int]string{2: "a sequence", 3: "a map", 4: "an opaque value", 5: "a sparse tensor", 6: "an optional value"}
+var foreignKinds = map[int]string{2: "a sequence", 3: "a map", 1: "tensors", 4: "an opaque value", 5: "a sparse tensor", 6: "an optional value"}

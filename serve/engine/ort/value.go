@@ -17,7 +17,7 @@ func (s *Session) tensor(v *C.fl_value, name string) (fairlead.Tensor, error) {
 	if v.kind != C.FL_TENSOR || !known {
 		return fairlead.Tensor{}, fairlead.Errorf(fairlead.CodeInternal, "output %q is not a tensor of a known type", name)
 	}
-	out := fairlead.Tensor{Name: name, Type: t, Shape: shapeOf(&v.dims, v.rank)}
+	out := fairlead.Tensor{Name: name, Type: t, Shape: shapeOf(v.dims, v.rank)}
 	n := int(v.count)
 	if t == fairlead.Bytes {
 		strings, err := s.strings(v)
@@ -55,7 +55,7 @@ func copied[T any](data unsafe.Pointer, n int) []T {
 	if n == 0 {
 		return []T{}
 	}
-	return slices.Clone(unsafe.Slice((*T)(data), n))
+	return append([]T(nil), unsafe.Slice((*T)(data), n)...)
 }
 
 func (s *Session) strings(v *C.fl_value) ([]string, error) {
@@ -79,6 +79,40 @@ func (s *Session) strings(v *C.fl_value) ([]string, error) {
 		texts[i] = all[int(offsets[i]):end]
 	}
 	return texts, nil
+}
+
+// stack makes one tensor of a sequence of tensors, the members as its first dimension. They must be of one shape.
+func (s *Session) stack(v *C.fl_value, spec *fairlead.TensorSpec) (fairlead.Tensor, error) {
+	out := fairlead.Tensor{Name: spec.Name, Type: spec.Type, Data: fairlead.MakeData(spec.Type, 0)}
+	var shape []int64
+	for i := range int(v.count) {
+		var member C.fl_value
+		var cErr C.fl_error
+		if C.fl_member(s.r, v.value, C.int(i), &member, &cErr) != 0 {
+			return out, fairlead.Errorf(fairlead.CodeInternal, "read output %q: %s", spec.Name, message(&cErr))
+		}
+		t, err := s.tensor(&member, spec.Name)
+		C.fl_release(s.r, member.value)
+		if err != nil {
+			return out, err
+		}
+		if i == 0 {
+			shape = t.Shape
+		}
+		if !slices.Equal(t.Shape, shape) {
+			return out, fairlead.Errorf(fairlead.CodeUnsupported, "output %q is a sequence whose members have different shapes: %s, then %s",
+				spec.Name, fairlead.ShapeString(shape), fairlead.ShapeString(t.Shape)).
+				Hintf("make it a tensor in the graph, for example with ConcatFromSequence, or pad the members to one shape")
+		}
+		out.Data = concat(out.Data, t.Data)
+	}
+	if v.count == 0 && len(spec.Shape) > 0 {
+		for _, d := range spec.Shape[1:] {
+			shape = append(shape, max(d, 0))
+		}
+	}
+	out.Shape = append([]int64{int64(v.count)}, shape...)
+	return out, nil
 }
 
 // columns makes a tensor of a sequence of maps: a row per map, a column per class in the order of the signature's
@@ -140,17 +174,33 @@ func (s *Session) entries(m *C.fl_value, name string) (keys []string, values fai
 	return keys, parts[1], nil
 }
 
-// concat appends the values of one row; maps carry strings, int64, float32 or float64.
-func concat(data, row any) any {
+// concat appends one slice of tensor data to another of the same type.
+func concat(data, more any) any {
 	switch d := data.(type) {
-	case []float32:
-		return append(d, row.([]float32)...)
-	case []float64:
-		return append(d, row.([]float64)...)
+	case []bool:
+		return append(d, more.([]bool)...)
+	case []int8:
+		return append(d, more.([]int8)...)
+	case []int16:
+		return append(d, more.([]int16)...)
+	case []int32:
+		return append(d, more.([]int32)...)
 	case []int64:
-		return append(d, row.([]int64)...)
+		return append(d, more.([]int64)...)
+	case []uint8:
+		return append(d, more.([]uint8)...)
+	case []uint16:
+		return append(d, more.([]uint16)...)
+	case []uint32:
+		return append(d, more.([]uint32)...)
+	case []uint64:
+		return append(d, more.([]uint64)...)
+	case []float32:
+		return append(d, more.([]float32)...)
+	case []float64:
+		return append(d, more.([]float64)...)
 	case []string:
-		return append(d, row.([]string)...)
+		return append(d, more.([]string)...)
 	}
 	return data
 }

@@ -66,6 +66,35 @@ func zipMapNode(node []byte) (output string, names []string) {
 	return output, names
 }
 
+// externalWeights is the name of an initializer whose values are not in the model but in a file beside it, "" if there is
+// none: ModelProto.graph(7).initializer(5){name(8) data_location(14)}. ONNX Runtime would look for that file in the
+// server's working directory, where a stranger's model has no business.
+func externalWeights(model []byte) (external string) {
+	fields(model, func(field int, graph []byte, _ uint64) {
+		if field != 7 {
+			return
+		}
+		fields(graph, func(field int, tensor []byte, _ uint64) {
+			if field != 5 {
+				return
+			}
+			var name string
+			fields(tensor, func(field int, b []byte, v uint64) {
+				switch {
+				case field == 8:
+					name = string(b)
+				case field == 14 && v == 1:
+					external = "?"
+				}
+			})
+			if external == "?" && name != "" {
+				external = name
+			}
+		})
+	})
+	return external
+}
+
 // fields calls f with every field of a protobuf message: its bytes if it is length-delimited, else nil and its number
 // if it is a varint. It stops at the first byte that makes no sense.
 func fields(b []byte, f func(field int, b []byte, v uint64)) {

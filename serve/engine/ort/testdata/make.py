@@ -10,6 +10,8 @@ import pathlib
 import numpy as np
 from onnx import TensorProto, checker, helper, save
 from skl2onnx import to_onnx
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 HERE = pathlib.Path(__file__).parent
@@ -138,3 +140,73 @@ for name, model, zipmap in [
 ]:
     out = to_onnx(model, X[:1], options={"zipmap": zipmap}, target_opset={"": 17, "ai.onnx.ml": 3})
     save(out, HERE / f"{name}.onnx")
+
+iris = load_iris()
+forest = RandomForestClassifier(n_estimators=20, max_depth=6, random_state=0).fit(iris.data.astype(np.float32), iris.target)
+out = to_onnx(forest, iris.data[:1].astype(np.float32), options={"zipmap": False}, target_opset={"": 17, "ai.onnx.ml": 3})
+save(out, HERE / "forest.onnx")
+
+# Sequences of tensors, which are served as one tensor.
+write(
+    "sequence_rows",
+    [helper.make_node("SplitToSequence", ["x"], ["s"], axis=0, keepdims=1)],
+    [tensor("x", TensorProto.FLOAT, ["n", 2])],
+    [helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, [1, 2])],
+)
+write(
+    "sequence_ragged",
+    [helper.make_node("SequenceConstruct", ["a", "b"], ["s"])],
+    [tensor("a", TensorProto.FLOAT, ["n"]), tensor("b", TensorProto.FLOAT, ["m"])],
+    [helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None)],
+)
+
+# Models that are refused, each for another reason; the checker would refuse some of them too.
+
+
+def refused(name, nodes, inputs, outputs, initializers=(), opsets=OPSETS, ir_version=8):
+    graph = helper.make_graph(nodes, name, inputs, outputs, list(initializers))
+    save(helper.make_model(graph, opset_imports=opsets, ir_version=ir_version), HERE / f"refused_{name}.onnx")
+
+
+x, y = tensor("x", TensorProto.FLOAT, ["n", 2]), tensor("y", TensorProto.FLOAT, ["n", 2])
+identity = helper.make_node("Identity", ["x"], ["y"])
+refused("ir", [identity], [x], [y], ir_version=99)
+refused("opset", [identity], [x], [y], opsets=[helper.make_opsetid("", 99)])
+refused("operator", [helper.make_node("Frobnicate", ["x"], ["y"])], [x], [y])
+refused(
+    "domain",
+    [helper.make_node("Frobnicate", ["x"], ["y"], domain="com.example")],
+    [x],
+    [y],
+    opsets=OPSETS + [helper.make_opsetid("com.example", 1)],
+)
+refused(
+    "kernel",
+    [helper.make_node("LRN", ["x"], ["y"], size=3)],
+    [tensor("x", TensorProto.DOUBLE, ["n", 2, 2, 2])],
+    [tensor("y", TensorProto.DOUBLE, ["n", 2, 2, 2])],
+)
+external = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+external.external_data.add(key="location", value="weights.bin")
+refused("external", [helper.make_node("Add", ["x", "w"], ["y"])], [x], [y], [external])
+refused("types", [helper.make_node("Add", ["x", "w"], ["y"])], [x], [y], [helper.make_tensor("w", TensorProto.INT64, [1], [1])])
+refused(
+    "optional",
+    [helper.make_node("Optional", ["x"], ["y"])],
+    [x],
+    [helper.make_value_info("y", helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 2])))],
+)
+refused(
+    "sequence_input",
+    [helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)],
+    [helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, ["n", 2])],
+    [y],
+)
+refused(
+    "float8",
+    [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT8E4M3FN)],
+    [x],
+    [tensor("y", TensorProto.FLOAT8E4M3FN, ["n", 2])],
+    opsets=[helper.make_opsetid("", 19)],
+    ir_version=9,
+)

@@ -50,7 +50,7 @@ export interface ModelVersion {
 
 /** ModelExample is a request that a version answers. */
 export interface ModelExample {
-  source: "reference" | "made";
+  source: "reference" | "golden" | "made";
   request: { instances?: Record<string, unknown>[]; inputs?: unknown[] };
 }
 
@@ -112,7 +112,7 @@ export interface Deployment {
   version: number;
   digest: string;
   task: string;
-  state: "ready" | "loading" | "failed";
+  state: "ready" | "loading" | "failed" | "unloaded";
   reason?: string;
   live: Live;
   rows: number;

@@ -7,6 +7,12 @@ import { inferCommand } from "../lib/commands";
 import { fieldsOf, readings, rowOf, type Field, type Row } from "../lib/tryit";
 import { Command, Refusal, Skeleton } from "./Notice";
 
+const sources = {
+  reference: "A real row of the reference data.",
+  golden: "One of the version’s golden vectors.",
+  made: "No reference data: values that fit the signature.",
+};
+
 /** TryIt asks the model about one row, filled with a real one of its reference data. */
 export function TryIt({ version }: { version: ModelVersion }) {
   const example = useExample(version.model, version.version);
@@ -44,7 +50,7 @@ function Form({ version, example }: { version: ModelVersion; example: ModelExamp
       }}
     >
       <p className="hint">
-        {example.source === "reference" ? "A real row of the reference data." : "No reference data: values that fit the signature."} What is asked here is not recorded.
+        {sources[example.source]} What is asked here is not recorded.
       </p>
       {row ? (
         <div className="try-fields">

@@ -1,0 +1,78 @@
+package serve
+
+import (
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/serve/route"
+)
+
+// call is one request on its way.
+type call struct {
+	*Server
+	req     *Request
+	last    time.Time // end of the stage before
+	release func()    // the limiter's; nil: none
+	target  *route.Target
+	in      Input
+	rows    int
+	outputs []fairlead.Tensor // all of the model's, or those asked for where nobody else wants them
+	lookup  time.Duration     // of the cache
+	resp    Response
+	err     error
+}
+
+// lap is the time since the last one.
+func (c *call) lap() time.Duration {
+	now := c.now()
+	took := now.Sub(c.last)
+	c.last = now
+	return took
+}
+
+func (c *call) route() (err error) {
+	c.last = c.now()
+	if c.req.Received.IsZero() {
+		c.req.Received = c.last
+	}
+	c.target, err = c.router.Load().Lookup(c.req.Deployment, c.req.Version)
+	c.resp.Target = c.target
+	return err
+}
+
+func (c *call) limit() (err error) {
+	if c.limiter != nil {
+		c.release, err = c.limiter.Acquire(c.req.Client, string(c.target.Deployment))
+	}
+	return err
+}
+
+func (c *call) decode() (err error) {
+	c.in = c.req.Input
+	if c.req.Decode != nil {
+		c.in, err = c.req.Decode(c.target)
+	}
+	if err == nil {
+		err = c.check()
+	}
+	c.resp.Latency.Decode = c.lap()
+	return err
+}
+
+// reroute looks again who answers, for the target was unloaded; false if that is the same as before or nobody.
+func (c *call) reroute() bool {
+	t, err := c.router.Load().Lookup(c.req.Deployment, c.req.Version)
+	if err != nil || t == c.target {
+		return false
+	}
+	c.target, c.resp.Target = t, t
+	return true
+}
+
+func (c *call) encode() (err error) {
+	if c.req.Encode != nil {
+		err = c.req.Encode(&c.resp)
+	}
+	c.resp.Latency.Encode = c.lap()
+	return err
+}
