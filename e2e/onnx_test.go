@@ -26,7 +26,18 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 const onnxData = "../.cache/onnx-testdata"
 
 // random are the cases whose answers are drawn: only their types and shapes can be compared.
-var random = []string{"test_bernoulli", "test_training_dropout", "test_randomnormal", "test_randomuniform", "test_multinomial"}
+var random = []string{"test_training_dropout", "test_randomnormal", "test_randomuniform", "test_multinomial", "test_bernoulli"}
+
+// disputed are the cases where ONNX Runtime itself, asked without a server, gives another answer than was published; its
+// own tests leave them out as well. A served answer that becomes the published one shows up in the golden file.
+var disputed = map[string]string{
+	"test_cast_FLOAT_to_STRING":                          "ONNX Runtime writes eight digits",
+	"test_castlike_FLOAT_to_STRING":                      "ONNX Runtime writes eight digits",
+	"test_castlike_FLOAT_to_STRING_expanded":             "ONNX Runtime writes eight digits",
+	"test_maxunpool_export_with_output_shape":            "the published answer is for an older reading of output_shape",
+	"test_resize_downsample_scales_cubic_align_corners":  "the published answer was corrected in a later ONNX",
+	"test_resize_downsample_scales_linear_align_corners": "the published answer was corrected in a later ONNX",
+}
 
 // TestPublishedONNXCases pushes every model of ONNX's published test data to one server, asks each over HTTP for its
 // published inputs, as JSON and as binary tensors, and compares with the published outputs. The cases that give no
@@ -36,7 +47,7 @@ func TestPublishedONNXCases(t *testing.T) {
 		t.Skip("no ONNX test data: run e2e/onnxdata.sh, which takes Debian's libonnx-testdata")
 	}
 	folders := caseFolders(t)
-	p := start(t, t.TempDir(), freePort(t), "serve", "--record", "none")
+	p := start(t, t.TempDir(), freePort(t), "serve", "--record", "none", "--log", "warn")
 	s := &onnxServer{p: p, extensions: p.extensions()}
 	for _, name := range []string{"binary_tensor_data", "model_repository"} {
 		if !slices.Contains(s.extensions, name) {
@@ -160,7 +171,7 @@ func (s *onnxServer) try(folder string, i int) string {
 	}
 	name := fmt.Sprintf("onnx-%04d", i)
 	if err := s.load(name, model, i); err != nil {
-		return "refused: " + oneLine(err.Error())
+		return refusal(err.Error())
 	}
 	defer s.unload(name)
 	sets, err := filepath.Glob(filepath.Join(folder, "test_data_set_*"))
@@ -183,6 +194,19 @@ func (s *onnxServer) try(folder string, i int) string {
 	return "passed"
 }
 
+// refusal names the class of a refused model.
+func refusal(text string) string {
+	for _, c := range []struct{ class, sign string }{
+		{"optional value", "an optional value"}, {"sequence as input", "is a sequence"}, {"no kernel in ONNX Runtime", "Could not find an implementation"},
+		{"refused by ONNX Runtime", "ONNX Runtime"},
+	} {
+		if strings.Contains(text, c.sign) {
+			return c.class + ": " + oneLine(text)
+		}
+	}
+	return "failed: load: " + oneLine(text)
+}
+
 // readValues reads input_0.pb … or output_0.pb …, or says why they are no tensors of the protocol.
 func readValues(set, which string, graph []value) ([]wire.Tensor, string) {
 	var ts []wire.Tensor
@@ -202,6 +226,9 @@ func readValues(set, which string, graph []value) ([]wire.Tensor, string) {
 			return nil, fmt.Sprintf("not in the protocol: %s %s: %v", which, v.name, err)
 		}
 		t.Name = v.name
+		if v.datatype == "BF16" && t.Datatype == "UINT16" {
+			t.Datatype = "BF16" // the published files hold the bits
+		}
 		ts = append(ts, t)
 	}
 	return ts, ""
@@ -235,6 +262,9 @@ func (s *onnxServer) compare(name, folder string, in, want []wire.Tensor) string
 				got.Raw = w.Raw
 			}
 			if d := differ(got, w); d != "" {
+				if why, ok := disputed[folder]; ok {
+					return "ONNX Runtime differs: " + why
+				}
 				return fmt.Sprintf("wrong: %s: %s: %s", form, w.Name, oneLine(d))
 			}
 		}

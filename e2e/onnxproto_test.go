@@ -139,8 +139,9 @@ func readTensor(message []byte) (wire.Tensor, error) {
 
 // value is an input or output of a graph.
 type value struct {
-	name string
-	kind string // tensor, sequence, map, optional, sparse tensor
+	name     string
+	kind     string // tensor, sequence, map, optional, sparse tensor
+	datatype string // of a tensor
 }
 
 // readGraph reads the inputs without a default, and the outputs, of a ModelProto, in the graph's order.
@@ -189,11 +190,18 @@ func readValue(b []byte) (value, error) {
 		case 1:
 			v.name = string(b)
 		case 2:
-			return fields(b, func(num protowire.Number, _ protowire.Type, _ uint64, _ []byte) error {
-				if kind, ok := kinds[num]; ok {
-					v.kind = kind
+			return fields(b, func(num protowire.Number, _ protowire.Type, _ uint64, b []byte) error {
+				kind, ok := kinds[num]
+				if !ok {
+					return nil
 				}
-				return nil
+				v.kind = kind
+				return fields(b, func(num protowire.Number, _ protowire.Type, element uint64, _ []byte) error {
+					if num == 1 && kind == "tensor" {
+						v.datatype = datatypes[element]
+					}
+					return nil
+				})
 			})
 		}
 		return nil
@@ -216,7 +224,7 @@ func differ(got, want wire.Tensor) string {
 	relative, absolute := 0.0, 0.0
 	switch want.Datatype {
 	case "FP32", "FP64":
-		relative, absolute = 1e-3, 1e-6
+		relative, absolute = 1e-3, 1e-6*max(1, largest(want))
 	case "FP16":
 		relative, absolute = 2e-3, 1e-4
 	case "BF16":
@@ -239,4 +247,16 @@ func differ(got, want wire.Tensor) string {
 		}
 	}
 	return ""
+}
+
+// largest is the largest absolute value: where sums cancel out, rounding is in proportion to what was summed.
+func largest(t wire.Tensor) float64 {
+	n, _ := t.Count()
+	most := 0.0
+	for i := range n {
+		if a := math.Abs(t.Float(i)); a > most && !math.IsInf(a, 0) {
+			most = a
+		}
+	}
+	return most
 }

@@ -91,6 +91,7 @@ func NewTable(deployments []Deployment) (*Table, error) {
 			if target.schema == nil {
 				target.Deployment = d.Name
 				target.schema = codec.NewSchema(&target.Signature)
+				target.schema.Model = string(d.Name)
 			}
 		}
 		t.deployments[d.Name] = &d
