@@ -86,6 +86,14 @@ fuzz: runtime ui ## every fuzz target for FUZZTIME (default 20s) each
 bench: runtime ## Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: bench-peers
+bench-peers: runtime ui ## compare with other servers on this machine, an hour; BENCH=--quick for minutes
+	bench/run.sh $(BENCH)
+
+.PHONY: soak
+soak: build ## load the server for SOAK (default 1h) and watch its memory
+	FAIRLEAD_BIN=$(CURDIR)/$(BIN)/fairlead FAIRLEAD_ORT_LIBRARY=$$(ls $(CURDIR)/$(BIN)/libonnxruntime.*) go test ./e2e -run TestSoak -v -timeout 25h -soak $${SOAK:-1h}
+
 .PHONY: clean
 clean: ## remove what make made
 	rm -rf $(BIN) $(UI)/dist $(UI)/node_modules .cache
