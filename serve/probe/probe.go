@@ -53,6 +53,7 @@ const (
 	largestProbe  = 64 // rows of the largest run that is measured
 	defaultBudget = 500 * time.Millisecond
 	warmRuns      = 3
+	drawnRuns     = 8                // of a case, to see whether the model draws its answers
 	restAfter     = time.Millisecond // runs shorter than that rest together
 )
 

@@ -295,6 +295,28 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// A model that draws its answers may have agreed with itself twice when it was pushed. It is served all the same.
+func TestGoldenOfAModelThatDraws(t *testing.T) {
+	l := newLab()
+	o := l.options()
+	o.Golden = golden(l, 1)
+	rng := rand.New(rand.NewPCG(3, 4))
+	l.model = func(in []fairlead.Tensor) ([]fairlead.Tensor, error) {
+		out, err := sum(in)
+		for i := range out[0].Data.([]float32) {
+			out[0].Data.([]float32)[i] = float32(rng.IntN(2))
+		}
+		return out, err
+	}
+	r := l.run(t, o)
+	if !slices.ContainsFunc(r.Report, func(s string) bool { return strings.HasPrefix(s, "golden vectors: not compared") }) {
+		t.Errorf("%q", r.Report)
+	}
+	if r.Settings.MaxBatch != 1 {
+		t.Errorf("it is batched: %q", r.Settings.Batching)
+	}
+}
+
 func TestDifference(t *testing.T) {
 	g := &probe.Golden{Absolute: 0.01, Relative: 0.1}
 	one := func(name string, kind fairlead.DataType, data any, shape ...int64) []fairlead.Tensor {
