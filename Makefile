@@ -40,23 +40,28 @@ $(UI)/dist/index.html: $(UI)/node_modules/.package-lock.json $(shell find $(UI)/
 	npm --prefix $(UI) run build --silent
 	@touch $@
 
-$(VENV)/.ready: python/requirements-test.txt python/pyproject.toml
+$(VENV)/.ready: python/requirements-test.txt python/requirements-clients.txt python/pyproject.toml
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r python/requirements-test.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r python/requirements-test.txt -r python/requirements-clients.txt
 	touch $@
 
 .PHONY: test
 test: build test-go test-python test-ui test-river ## every test: unit, race, fuzz seeds, end-to-end, Python, browser
 
+.PHONY: onnxdata
+onnxdata: ## fetch ONNX's own test cases for e2e
+	@e2e/onnxdata.sh
+
 .PHONY: test-go
-test-go: runtime ui ## Go tests with the race detector; fuzz targets run their seeds
+test-go: runtime ui onnxdata ## Go tests with the race detector; fuzz targets run their seeds
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt on these"; exit 1; }
 	go vet ./...
-	FAIRLEAD_ORT_LIBRARY=$$(ls $(CURDIR)/$(BIN)/libonnxruntime.*) go test -race -timeout 15m ./...
+	FAIRLEAD_ORT_LIBRARY=$$(ls $(CURDIR)/$(BIN)/libonnxruntime.*) go test -race -timeout 25m ./...
 
 .PHONY: test-python
-test-python: build $(VENV)/.ready ## Python client against the real binary
+test-python: build $(VENV)/.ready ## Python client, and clients that others wrote, against the real binary
+	@python/tests/clients/perf_analyzer.sh "$(CURDIR)/$(VENV)/bin/pip"
 	FAIRLEAD_BIN=$(CURDIR)/$(BIN)/fairlead PYTHONPATH=python/src $(VENV)/bin/python -m pytest -q python/tests
 
 .PHONY: test-ui

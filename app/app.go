@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/internal/lifecycle"
+	"github.com/fairlead-ml/fairlead/internal/pressure"
 	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/accesslog"
 	"github.com/fairlead-ml/fairlead/serve/cache"
@@ -50,6 +51,7 @@ type App struct {
 	router       *route.Router
 	meter        *meter.Meter
 	recorder     *recorder
+	pace         *pressure.Pacer // of what may wait for serving
 	annotations  *annotations
 	books        *books
 	described    sync.Map // registry.Entry → api.ModelVersion
@@ -68,6 +70,7 @@ type App struct {
 // Start opens everything under config.Data and serves. On error, what was started is stopped again.
 func Start(ctx context.Context, config Config, log *slog.Logger) (*App, error) {
 	a := &App{config: config, log: log, started: time.Now().UTC(), failed: make(chan error, 1), meter: meter.New()}
+	a.pace = pressure.NewPacer(pressure.NewGauge(pressure.System), config.MaxLag)
 	for _, p := range a.plan() {
 		if err := a.parts.Start(ctx, p); err != nil {
 			stop, cancel := context.WithTimeout(context.Background(), config.StopWithin)
@@ -97,11 +100,11 @@ func (a *App) plan() []lifecycle.Part {
 	}
 	for _, stream := range ingested {
 		plan = append(plan, lifecycle.Loop("ingestion of "+string(stream), func(ctx context.Context) {
-			ingest(ctx, a.events, a.store, stream, a.log)
+			ingest(ctx, a.events, a.store, stream, a.pace, a.log)
 		}))
 	}
 	return append(plan,
-		part("catching up", nil, func(ctx context.Context) error { return catchUp(ctx, a.events, a.store) }),
+		part("catching up", nil, func(ctx context.Context) error { return catchUp(ctx, a.events, a.store, a.pace) }),
 		lifecycle.Loop("recorder", func(ctx context.Context) { a.recorder.Run(ctx) }),
 		part("predictions", nil, a.stopServing),
 		part("http", a.startHTTP, a.stopHTTP),
@@ -200,14 +203,17 @@ func (a *App) startDeployments(ctx context.Context) error {
 // watchSlice is how many windows are evaluated and saved at a time.
 const watchSlice = 200
 
-// watchLoop evaluates what changed every second; a backlog is worked off slice by slice without a pause.
+// watchLoop evaluates what changed every second; a backlog is worked off slice by slice, without a pause where the
+// machine has room.
 func (a *App) watchLoop(ctx context.Context) {
 	w := watch.New(a.store, a.store, a.deployer, a.books, watch.Options{Rule: a.deployer.Rule, Now: time.Now, MaxWindows: watchSlice}, a.log)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		for {
+		for round := time.Now(); ; {
+			began := time.Now()
 			changed, err := w.Step(ctx)
+			a.pace.Rest(ctx, time.Since(began), time.Since(round))
 			if err != nil && ctx.Err() == nil {
 				a.log.Error("watch", "err", err)
 			}

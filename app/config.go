@@ -25,9 +25,12 @@ type Config struct {
 
 	Record     string        // which predictions are counted and stored: RecordAll or RecordNone
 	LossWindow time.Duration // rows answered within this time of a crash may be lost
-	MaxBody    int64         // bytes of one request
-	MaxUpload  int64         // bytes of one pushed model
-	MemoryMB   int           // DuckDB's memory limit
+	// MaxLag is how far the evaluation store and the findings may fall behind while serving needs the processors; the
+	// page and /v1/status show the lag. 0: they never give way.
+	MaxLag    time.Duration
+	MaxBody   int64 // bytes of one request
+	MaxUpload int64 // bytes of one pushed model
+	MemoryMB  int   // DuckDB's memory limit
 
 	CacheMB      int           // memory for answers of models whose bundle asks for a cache; 0: none
 	Limits       limit.Config  // of clients and models; the zero Config limits nobody
@@ -53,7 +56,7 @@ const (
 func Defaults() Config {
 	return Config{
 		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:8081", Version: "dev",
-		Record: RecordAll, LossWindow: time.Second, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
+		Record: RecordAll, LossWindow: time.Second, MaxLag: time.Minute, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
 	}
 }
 

@@ -59,6 +59,7 @@ type deployer struct {
 	router   *route.Router
 	log      *slog.Logger
 	now      func() time.Time
+	trees    bool                                       // ensembles of trees run on our own walker where it gives ONNX Runtime's answers
 	cores    int                                        // threads of one run at most; 0: 1
 	memory   func() int64                               // bytes in use by models; nil: unknown
 	drain    func(context.Context, *route.Target) error // waits until what is queued for a target that left the table is answered; nil: nothing is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
+	"github.com/fairlead-ml/fairlead/internal/pressure"
 )
 
 const (
@@ -19,8 +20,9 @@ const (
 )
 
 // ingest follows one stream of the log into the evaluation store until ctx ends. The store keeps the position in the
-// same transaction as the rows, so that a message is taken exactly once however often this starts again.
-func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stream eventlog.Stream, l *slog.Logger) {
+// same transaction as the rows, so that a message is taken exactly once however often this starts again. Serving goes
+// first: while processors are contended the store lags behind, visibly (lag_seconds) and up to Config.MaxLag.
+func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stream eventlog.Stream, pace *pressure.Pacer, l *slog.Logger) {
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		after, err := store.Position(ctx, string(stream))
 		if err == nil {
@@ -28,9 +30,14 @@ func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stre
 				wait = time.Second
 				began := time.Now()
 				err := store.Ingest(ctx, string(stream), msgs)
-				l.Debug("ingested", "stream", stream, "messages", len(msgs), "took", time.Since(began), "waited", began.Sub(msgs[0].Time))
-				if err != nil || len(msgs) == ingestBatch {
+				took := time.Since(began)
+				l.Debug("ingested", "stream", stream, "messages", len(msgs), "took", took, "waited", began.Sub(msgs[0].Time))
+				if err != nil {
 					return err
+				}
+				pace.Rest(ctx, took, time.Since(msgs[0].Time))
+				if len(msgs) == ingestBatch {
+					return nil
 				}
 				return pause(ctx, ingestPause)
 			})
@@ -81,7 +88,8 @@ func behind(ctx context.Context, log *eventlog.Log, store *evalstore.Store) (uin
 
 // catchUp waits until the store has taken everything, so that a clean stop leaves nothing for the next start. Whatever
 // is left when ctx ends is taken then.
-func catchUp(ctx context.Context, log *eventlog.Log, store *evalstore.Store) error {
+func catchUp(ctx context.Context, log *eventlog.Log, store *evalstore.Store, pace *pressure.Pacer) error {
+	pace.Hurry()
 	if deadline, ok := ctx.Deadline(); ok { // the loops that write to the store need time to end before it closes
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-5*time.Second))

@@ -18,6 +18,15 @@ type probed struct {
 	wish     wish
 	settings route.Settings
 	report   []string
+	engine   string // which engine runs the model, where that was a choice
+}
+
+// lines is the report for people.
+func (p *probed) lines() []string {
+	if p.engine == "" {
+		return p.report
+	}
+	return append([]string{p.engine}, p.report...)
 }
 
 // wish is how the author, or the client that loaded the model, wants it served.
@@ -82,7 +91,7 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	if err != nil {
 		return nil, fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
 	}
-	for _, line := range found.report {
+	for _, line := range found.lines() {
 		d.log.Debug("loaded", "deployment", dep.Name, "version", v, "found", line)
 	}
 	d.mu.Lock()
@@ -111,8 +120,12 @@ func (d *deployer) probe(ctx context.Context, known *version, b *bundle.Bundle, 
 	if err != nil {
 		return nil, nil, err
 	}
+	var ran string
 	o := probe.Options{
-		Load:     func(threads int) (engine.Session, error) { return d.load(b.Model(), threads) },
+		Load: func(threads int) (session engine.Session, err error) {
+			session, ran, err = d.loadFastest(ctx, b.Model(), threads, golden)
+			return session, err
+		},
 		Golden:   probeGolden(golden),
 		MaxBatch: w.maxBatch, CacheTTL: w.ttl, CacheSize: w.bytes, Cores: d.cores, Now: time.Now, Rest: d.rest, Memory: d.memory,
 	}
@@ -126,7 +139,7 @@ func (d *deployer) probe(ctx context.Context, known *version, b *bundle.Bundle, 
 	if err != nil {
 		return nil, nil, err
 	}
-	found := &probed{wish: w, settings: r.Settings, report: r.Report}
+	found := &probed{wish: w, settings: r.Settings, report: r.Report, engine: ran}
 	if o.Known != nil {
 		found.report = known.probed.report
 	}
@@ -267,7 +280,7 @@ func (d *deployer) Report(name fairlead.Name, v fairlead.Version) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if known := d.versions[versionKey{name, v}]; known != nil && known.probed != nil {
-		return known.probed.report
+		return known.probed.lines()
 	}
 	return nil
 }

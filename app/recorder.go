@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -89,14 +90,37 @@ type versionKey struct {
 
 // batch is what is gathered between two writes.
 type batch struct {
-	rows      int
-	byVersion map[versionKey][]*fairlead.Prediction
-	order     []versionKey
-	profiles  *profile.Collector
+	rows  int
+	parts []*part
+	last  *part // where the last prediction went: most are of the version of the one before
 }
 
-func newBatch() *batch {
-	return &batch{byVersion: map[versionKey][]*fairlead.Prediction{}, profiles: profile.NewCollector()}
+// part is a batch's predictions of one version.
+type part struct {
+	versionKey
+	preds  []*fairlead.Prediction
+	sig    fairlead.Signature
+	layout *profile.Layout
+	known  bool
+}
+
+// part gives the version's part, a new one if it has none yet.
+func (r *recorder) part(b *batch, key versionKey) *part {
+	if b.last != nil && b.last.versionKey == key {
+		return b.last
+	}
+	i := slices.IndexFunc(b.parts, func(p *part) bool { return p.versionKey == key })
+	if i < 0 {
+		i = len(b.parts)
+		p := &part{versionKey: key}
+		p.sig, p.layout, p.known = r.versions.Info(key.name, key.version)
+		if p.layout == nil {
+			p.layout = &profile.Layout{} // counts rows only
+		}
+		b.parts = append(b.parts, p)
+	}
+	b.last = b.parts[i]
+	return b.last
 }
 
 // Run gathers and writes until ctx ends, then drains the queue. It is the owner of the batch.
@@ -109,7 +133,7 @@ func (r *recorder) Run(ctx context.Context) {
 	defer stop()
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
-	b := newBatch()
+	b := &batch{}
 	for {
 		select {
 		case p := <-r.queue:
@@ -127,18 +151,9 @@ func (r *recorder) Run(ctx context.Context) {
 }
 
 func (r *recorder) gather(b *batch, p *fairlead.Prediction) {
-	key := versionKey{p.Deployment, p.Version}
-	if _, ok := b.byVersion[key]; !ok {
-		b.order = append(b.order, key)
-	}
-	b.byVersion[key] = append(b.byVersion[key], p)
+	part := r.part(b, versionKey{p.Deployment, p.Version})
+	part.preds = append(part.preds, p)
 	b.rows += len(p.Rows)
-	if _, layout, ok := r.versions.Info(p.Deployment, p.Version); ok {
-		if layout == nil {
-			layout = &profile.Layout{}
-		}
-		b.profiles.Add(layout, p)
-	}
 }
 
 // flush writes the batch and returns a fresh one. It tries until the log takes it or ctx ends: meanwhile the queue
@@ -155,7 +170,7 @@ func (r *recorder) flush(ctx context.Context, b *batch) *batch {
 		}
 		r.pending.Add(-int64(m.rows))
 	}
-	return newBatch()
+	return &batch{}
 }
 
 // append tries until the log takes the message, says that it never will, or ctx ends.
@@ -185,27 +200,34 @@ type message struct {
 // encode makes the batch's messages. Rows that cannot be encoded never will be: it says so and drops them.
 func (r *recorder) encode(b *batch) []message {
 	var out []message
-	for _, key := range b.order {
-		sig, _, ok := r.versions.Info(key.name, key.version)
-		for _, chunk := range chunks(b.byVersion[key]) {
+	profiles := profile.NewCollector()
+	for _, part := range b.parts {
+		if part.known {
+			for rest := part.preds; len(rest) > 0; {
+				var joined *fairlead.Prediction
+				joined, rest = join(rest)
+				profiles.Add(part.layout, joined)
+			}
+		}
+		for _, chunk := range chunks(part.preds) {
 			rows := 0
 			for _, p := range chunk {
 				rows += len(p.Rows)
 			}
 			err := errors.New("the version is not known")
 			var data []byte
-			if ok {
-				data, err = eventlog.EncodePredictions(chunk, &sig)
+			if part.known {
+				data, err = eventlog.EncodePredictions(chunk, &part.sig)
 			}
 			if err != nil {
-				r.slog.Error("rows not recorded", "deployment", key.name, "version", key.version, "rows", rows, "err", err)
+				r.slog.Error("rows not recorded", "deployment", part.name, "version", part.version, "rows", rows, "err", err)
 				r.drop(rows)
 				continue
 			}
 			out = append(out, message{eventlog.Predictions, messageID(), data, rows})
 		}
 	}
-	if deltas := b.profiles.Drain(); len(deltas) > 0 {
+	if deltas := profiles.Drain(); len(deltas) > 0 {
 		var wire []eventlog.ProfileDelta
 		size := 0
 		for _, d := range deltas {

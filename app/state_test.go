@@ -12,6 +12,7 @@ import (
 	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/internal/lifecycle"
+	"github.com/fairlead-ml/fairlead/internal/pressure"
 	"github.com/fairlead-ml/fairlead/ship/registry/registrytest"
 	"github.com/fairlead-ml/fairlead/watch/alert"
 )
@@ -118,8 +119,26 @@ func TestBooksSurviveARestart(t *testing.T) {
 	}
 }
 
-// Everything that is in the log when it closes is in the store, once, also after a second start.
+// Everything that is in the log when it closes is in the store, once, also after a second start; so it is where
+// ingestion gave way to serving for as long as it may.
 func TestIngestAndCatchUp(t *testing.T) {
+	t.Run("with room", func(t *testing.T) {
+		free := func() pressure.Reading { return pressure.Reading{At: time.Now()} }
+		testIngestAndCatchUp(t, pressure.NewPacer(pressure.NewGauge(free), time.Hour))
+	})
+	t.Run("contended", func(t *testing.T) {
+		began := time.Now()
+		contended := func() pressure.Reading {
+			now := time.Now()
+			return pressure.Reading{At: now, Waiting: now.Sub(began), WaitingRead: true}
+		}
+		gauge := pressure.NewGauge(contended)
+		wait(t, "the first verdict", func() bool { return gauge.Contended(time.Now()) })
+		testIngestAndCatchUp(t, pressure.NewPacer(gauge, time.Hour))
+	})
+}
+
+func testIngestAndCatchUp(t *testing.T, pace *pressure.Pacer) {
 	ctx := t.Context()
 	log, store := openSeams(t)
 	add := func(from, to int) {
@@ -132,7 +151,7 @@ func TestIngestAndCatchUp(t *testing.T) {
 	}
 	run := func() lifecycle.Part {
 		loop := lifecycle.Loop("ingestion", func(ctx context.Context) {
-			ingest(ctx, log, store, eventlog.Labels, slog.New(slog.DiscardHandler))
+			ingest(ctx, log, store, eventlog.Labels, pace, slog.New(slog.DiscardHandler))
 		})
 		if err := loop.Start(ctx); err != nil {
 			t.Fatal(err)
@@ -146,7 +165,7 @@ func TestIngestAndCatchUp(t *testing.T) {
 	for to := range 2 {
 		loop := run()
 		add(30*(to+1), 30*(to+2))
-		if err := catchUp(ctx, log, store); err != nil {
+		if err := catchUp(ctx, log, store, pace); err != nil {
 			t.Fatal(err)
 		}
 		if err := loop.Stop(ctx); err != nil {

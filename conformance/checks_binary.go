@@ -168,7 +168,6 @@ func rawRequest(ctx context.Context, p *probe) error {
 }
 
 func transportChecks() []check {
-	const coding = "RFC 9110, 8.4: content codings; Triton takes gzip and deflate"
 	cs := []check{
 		{group: "transport", name: "chunked body", rule: "RFC 9112, 7.1", run: func(ctx context.Context, p *probe) error {
 			m, err := p.any()
@@ -201,6 +200,14 @@ func transportChecks() []check {
 		{group: "transport", name: "gzip cut off", rule: coding, level: Advice, run: refused(Must, 0, codedCall("gzip", func(b []byte) []byte { return pack("gzip", b)[:20] }))},
 	}
 	cs[2].run = notAnswered(cs[2].run)
+	return append(cs, compressionChecks()...)
+}
+
+// coding is the rule of compressed bodies.
+const coding = "RFC 9110, 8.4: content codings; Triton takes gzip and deflate"
+
+func compressionChecks() []check {
+	var cs []check
 	for _, encoding := range []string{"gzip", "deflate"} {
 		cs = append(cs,
 			check{group: "transport", name: encoding + " request", rule: coding, level: Advice, run: func(ctx context.Context, p *probe) error {

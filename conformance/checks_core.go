@@ -81,8 +81,8 @@ func boolBody(path, key string) func(context.Context, *probe) error {
 
 func metadataChecks() []check {
 	const group = "metadata"
-	const server, modelRule = "OIP REST, Server Metadata", "OIP REST, Model Metadata"
-	return []check{
+	const server = "OIP REST, Server Metadata"
+	return append([]check{
 		{group: group, name: "server", rule: server, run: func(ctx context.Context, p *probe) error {
 			r, err := p.get(ctx, "/v2")
 			if err != nil {
@@ -109,6 +109,12 @@ func metadataChecks() []check {
 			}
 			return want(strings.HasPrefix(r.header.Get("Content-Type"), "application/json"), "Content-Type: application/json", "%q", r.header.Get("Content-Type"))
 		}},
+	}, modelMetadataChecks()...)
+}
+
+func modelMetadataChecks() []check {
+	const group, modelRule = "metadata", "OIP REST, Model Metadata"
+	return []check{
 		{group: group, name: "model", rule: modelRule, run: withMetadata(func(m *model, o map[string]any) error {
 			name, err := member[string](o, "name")
 			if err != nil {
@@ -423,7 +429,7 @@ func concurrent(ctx context.Context, p *probe) error {
 				for i := range rows * width {
 					in.Raw = append(in.Raw, byte(caller), byte(round), byte(i), 0)
 				}
-				id := fmt.Sprintf("caller %d, round %d", caller, round)
+				id := fmt.Sprintf("caller-%d.%d", caller, round)
 				a, err := p.infer(ctx, name, wire.Request{ID: id, Inputs: []wire.Tensor{in}})
 				if err == nil {
 					err = first(want(a.Object["id"] == id, id, "%v", a.Object["id"]), sameTensor(a, "y", in))

@@ -159,11 +159,9 @@ func turnedDown(change func(*oip.ModelInferRequest), allowed ...codes.Code) infe
 }
 
 func grpcChecks() []check {
-	const rule, inference = "OIP gRPC, Health and Metadata", "OIP gRPC, Inference"
+	const rule = "OIP gRPC, Health and Metadata"
 	var cs []check
-	add := func(level Level, name, rule string, run inferCheck) {
-		cs = append(cs, check{group: "grpc", name: name, rule: rule, level: level, run: remote(run)})
-	}
+	add := adder(&cs)
 	add("", "ServerLive and ServerReady", rule, func(ctx context.Context, _ *probe, s oip.GRPCInferenceServiceClient) error {
 		live, err1 := s.ServerLive(ctx, &oip.ServerLiveRequest{})
 		ready, err2 := s.ServerReady(ctx, &oip.ServerReadyRequest{})
@@ -193,6 +191,20 @@ func grpcChecks() []check {
 		_, err := s.ModelMetadata(ctx, &oip.ModelMetadataRequest{Name: unknown})
 		return coded(err, codes.NotFound, codes.InvalidArgument)
 	})
+	return append(cs, grpcInference()...)
+}
+
+// adder adds checks of this group.
+func adder(cs *[]check) func(level Level, name, rule string, run inferCheck) {
+	return func(level Level, name, rule string, run inferCheck) {
+		*cs = append(*cs, check{group: "grpc", name: name, rule: rule, level: level, run: remote(run)})
+	}
+}
+
+func grpcInference() []check {
+	const inference = "OIP gRPC, Inference"
+	var cs []check
+	add := adder(&cs)
 	for _, datatype := range wire.Datatypes {
 		add("", datatype+" raw", "OIP gRPC, Tensor Data: raw_input_contents", trip(datatype, false))
 		if datatype != "FP16" && datatype != "BF16" {

@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 					failed.Add(1)
 					t.Errorf("%v", err)
 				}
-				time.Sleep(time.Duration(rng.IntN(10)) * time.Millisecond)
+				time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
 			}
 		})
 	}
@@ -69,9 +69,9 @@ func TestSoak(t *testing.T) {
 	p.stop()
 }
 
-// soakBody is 1 to 64 rows; a bad one has a word where a number belongs.
+// soakBody is 1 to 16 rows; a bad one has a word where a number belongs.
 func soakBody(rng *rand.Rand, good bool) []byte {
-	rows := make([]string, 1+rng.IntN(64))
+	rows := make([]string, 1+rng.IntN(16))
 	for i := range rows {
 		rows[i] = fmt.Sprintf(`{"hour":%.3f,"weekday":%d,"distance":%d,"departures":%d,"origin":"ATL","destination":"ORD"}`,
 			rng.Float64()*24, rng.IntN(7), rng.IntN(3000), rng.IntN(60))

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
+	"github.com/duckdb/duckdb-go/v2/mapping"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -39,8 +40,9 @@ type Store struct {
 	db      *sql.DB
 	queries chan struct{} // a token for each Query that may run at once
 
-	mu     sync.Mutex // held by the one writer
-	conn   *sql.Conn  // of the writer: its temporary tables live there
+	mu     sync.Mutex         // held by the one writer
+	conn   *sql.Conn          // of the writer: its temporary tables live there
+	raw    mapping.Connection // the same, as chunkWriter needs it
 	tables map[fairlead.Name]*rowTable
 	seq    uint64 // last sequence number given to an hour
 }
@@ -110,6 +112,9 @@ func (s *Store) start(ctx context.Context) error {
 		return err
 	}
 	s.conn = conn
+	if s.raw, err = rawConn(conn); err != nil {
+		return err
+	}
 	for _, stmt := range schema {
 		if _, err := conn.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("%s: %w", stmt, err)

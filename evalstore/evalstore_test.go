@@ -276,9 +276,6 @@ func TestAFailedTransactionLeavesNothing(t *testing.T) {
 	}
 	failed := fmt.Errorf("no")
 	err := s.write(t.Context(), func(tx *tx) error {
-		if err := tx.clearBatch(); err != nil {
-			return err
-		}
 		if err := tx.ingestRows(msgs); err != nil {
 			return err
 		}

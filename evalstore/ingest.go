@@ -35,6 +35,14 @@ func position(ctx context.Context, q queryer, stream string) (uint64, error) {
 	return seq, nil
 }
 
+func (t *tx) setPosition(stream string, seq uint64) error {
+	n, err := t.exec(`UPDATE positions SET seq = ? WHERE stream = ?`, seq, stream)
+	if err == nil && n == 0 {
+		_, err = t.exec(`INSERT INTO positions VALUES (?, ?)`, stream, seq)
+	}
+	return err
+}
+
 // Ingest takes messages of one stream, in their order, together with the position behind them, in one transaction.
 // Messages at or below the position are skipped, so that giving messages again does nothing. A message that cannot
 // be decoded is listed in the table rejected and passed over. Streams other than predictions, labels and profiles
@@ -55,9 +63,6 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 			s.opt.Log.Warn("messages were trimmed from the event log before they were ingested",
 				"stream", stream, "from", at+1, "count", gap)
 		}
-		if err := tx.clearBatch(); err != nil {
-			return err
-		}
 		switch eventlog.Stream(stream) {
 		case eventlog.Predictions:
 			err = tx.ingestRows(msgs)
@@ -69,8 +74,7 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec(`INSERT OR REPLACE INTO positions VALUES (?, ?)`, stream, msgs[len(msgs)-1].Seq)
-		return err
+		return tx.setPosition(stream, msgs[len(msgs)-1].Seq)
 	})
 	if err != nil {
 		return fmt.Errorf("ingest %s: %w", stream, err)
@@ -78,8 +82,9 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 	return nil
 }
 
-func (t *tx) clearBatch() error {
-	for _, table := range []string{"batch_labels", "batch_rows", "matched", "existing", "batch_hours"} {
+// clear empties temporary tables.
+func (t *tx) clear(tables ...string) error {
+	for _, table := range tables {
 		if _, err := t.exec(`TRUNCATE temp.` + table); err != nil {
 			return err
 		}
@@ -113,7 +118,8 @@ func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
 		}
 		decoded = append(decoded, message{int64(m.Seq << seqBits), deltas})
 	}
-	hours := make(map[hourKey]bool)
+	// Counts that come after the rows of their hour change what can be said about it.
+	hours := make(hourCounts)
 	err := t.append("", "main", "profiles", func(a *duckdb.Appender) error {
 		for _, m := range decoded {
 			for i, d := range m.deltas {
@@ -123,7 +129,7 @@ func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
 				if err != nil {
 					return err
 				}
-				hours[hourKey{d.Deployment, d.Version, role, d.Minute.Truncate(time.Hour)}] = true
+				hours.at(hourKey{fairlead.Name(text(string(d.Deployment))), d.Version, role, d.Minute.Truncate(time.Hour)})
 			}
 		}
 		return nil
@@ -131,61 +137,53 @@ func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
 	if err != nil {
 		return err
 	}
-	// Counts that come after the rows of their hour change what can be said about it.
-	err = t.append("temp", "main", "batch_hours", func(a *duckdb.Appender) error {
-		for k := range hours {
-			if err := a.AppendRow(text(string(k.deployment)), int32(k.version), k.role, k.hour, uint64(0), uint64(0), nil, nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return t.countHours()
+	return t.countHours(hours)
 }
 
 // applyMatched moves temp.matched (new outcomes) into outcomes, where temp.existing lists those that are there
 // already, and counts them in their hours.
-func (t *tx) applyMatched() error {
+func (t *tx) applyMatched(hours hourCounts) error {
 	for _, stmt := range []string{
 		// An outcome that has a later label stays as it is.
 		`DELETE FROM temp.matched USING temp.existing e WHERE matched.seq = e.seq
 			AND (e.label_received, e.label_seq) > (matched.label_received, matched.label_seq)`,
 		`DELETE FROM outcomes USING temp.matched m, temp.existing e WHERE m.seq = e.seq AND outcomes.seq = e.seq`,
 		`INSERT INTO outcomes SELECT * FROM temp.matched`,
-		`INSERT INTO temp.batch_hours
-			SELECT m.deployment, m.version, m.role, date_trunc('hour', m.event_time), 0, count(*) - count(e.seq), NULL, NULL
-			FROM temp.matched m LEFT JOIN temp.existing e USING (seq) GROUP BY ALL`,
 	} {
 		if _, err := t.exec(stmt); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// countHours adds temp.batch_hours to the hours and marks them as changed.
-func (t *tx) countHours() error {
-	t.s.seq++
-	_, err := t.exec(`
-		INSERT INTO hours
-			SELECT deployment, version, role, hour, sum(rows), sum(labelled), min(first_time), max(last_time), ?, 0
-			FROM temp.batch_hours GROUP BY ALL
-		ON CONFLICT (deployment, version, role, hour) DO UPDATE SET
-			rows = rows + excluded.rows, labelled = labelled + excluded.labelled, seq = excluded.seq,
-			first_time = least(first_time, excluded.first_time), last_time = greatest(last_time, excluded.last_time)`,
-		t.s.seq)
-	return err
+	rows, err := t.s.conn.QueryContext(t.ctx, `
+		SELECT m.deployment, m.version, m.role, date_trunc('hour', m.event_time), count(*) - count(e.seq)
+		FROM temp.matched m LEFT JOIN temp.existing e USING (seq) GROUP BY ALL`)
+	if err != nil {
+		return fmt.Errorf("count outcomes: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k hourKey
+		var n uint64
+		if err := rows.Scan(&k.deployment, &k.version, &k.role, &k.hour, &n); err != nil {
+			return fmt.Errorf("count outcomes: %w", err)
+		}
+		k.hour = k.hour.UTC()
+		hours.at(k).labelled += n
+	}
+	return rows.Err()
 }
 
 // text makes s fit for a column of text, which must be valid UTF-8.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
+var (
+	leastTime    = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	greatestTime = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
 // checkTime refuses what neither RFC 3339 nor a person would write.
 func checkTime(t time.Time) error {
-	if y := t.Year(); y < 1 || y > 9999 {
+	if t.Before(leastTime) || !t.Before(greatestTime) {
 		return fairlead.Invalid("the time %s is outside of the years 1 to 9999", t)
 	}
 	return nil

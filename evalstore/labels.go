@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	duckdb "github.com/duckdb/duckdb-go/v2"
-
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
 )
@@ -43,6 +41,9 @@ func (t *tx) ingestLabels(msgs []eventlog.Message) error {
 		return err
 	}
 	latest, deployments := latestLabels(all)
+	if err := t.clear("batch_labels", "matched", "existing"); err != nil {
+		return err
+	}
 	if err := t.appendLabels("temp", "batch_labels", latest); err != nil {
 		return err
 	}
@@ -74,10 +75,11 @@ func (t *tx) ingestLabels(msgs []eventlog.Message) error {
 		SELECT o.seq, o.label_received, o.label_seq FROM outcomes o JOIN temp.matched m USING (seq)`); err != nil {
 		return err
 	}
-	if err := t.applyMatched(); err != nil {
+	hours := make(hourCounts)
+	if err := t.applyMatched(hours); err != nil {
 		return err
 	}
-	return t.countHours()
+	return t.countHours(hours)
 }
 
 func decodeLabels(m eventlog.Message) ([]labelRow, error) {
@@ -135,12 +137,14 @@ func latestLabels(all []labelRow) ([]labelRow, []fairlead.Name) {
 }
 
 func (t *tx) appendLabels(catalog, table string, labels []labelRow) error {
-	return t.append(catalog, "main", table, func(a *duckdb.Appender) error {
-		for _, l := range labels {
-			if err := a.AppendRow(string(l.Deployment), l.PredictionID, l.Value, l.Time, l.Received, l.seq); err != nil {
-				return err
-			}
-		}
-		return nil
+	n := len(labels)
+	deployment, id, value := make([]fairlead.Name, n), make([]string, n), make([]string, n)
+	at, received, seq := make([]time.Time, n), make([]time.Time, n), make([]int64, n)
+	for i, l := range labels {
+		deployment[i], id[i], value[i] = l.Deployment, l.PredictionID, l.Value
+		at[i], received[i], seq[i] = l.Time, l.Received, l.seq
+	}
+	return t.appendChunks(catalog, "main", table, func(w *chunkWriter) error {
+		return w.write(n, []cells{texts(deployment), texts(id), texts(value), times(at), times(received), numbers(seq)})
 	})
 }

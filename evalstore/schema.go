@@ -39,9 +39,6 @@ var schema = []string{
 		FROM (SELECT *, unnest(map_entries("values")) AS e FROM metric_windows)`,
 	`CREATE TEMP TABLE batch_labels (
 		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
-	`CREATE TEMP TABLE batch_rows (
-		deployment VARCHAR, version INTEGER, role VARCHAR, seq BIGINT, prediction_id VARCHAR, event_time TIMESTAMP,
-		score DOUBLE, predicted VARCHAR)`,
 	`CREATE TEMP TABLE matched (` + outcomeColumns + `)`,
 	`CREATE TEMP TABLE existing (seq BIGINT, label_received TIMESTAMP, label_seq BIGINT)`,
 	`CREATE TEMP TABLE batch_hours (

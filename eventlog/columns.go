@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 
 // codec moves one element type between Go slices and Arrow arrays.
 type codec interface {
-	encode(c *Column, preds []*fairlead.Prediction) arrow.Array
+	encode(c *Column, src *source) arrow.Array
 	decode(c *Column, arr arrow.Array) error
 }
 
@@ -22,6 +23,7 @@ type codec interface {
 type valueBuilder[T any] interface {
 	array.Builder
 	Append(T)
+	AppendValues(values []T, valid []bool) // valid nil: all are
 }
 
 type valueCodec[T any] struct {
@@ -63,6 +65,8 @@ type textBuilder struct{ *array.BinaryBuilder }
 
 func (b textBuilder) Append(s string) { b.AppendString(s) }
 
+func (b textBuilder) AppendValues(values []string, valid []bool) { b.AppendStringValues(values, valid) }
+
 func plain[T any, B valueBuilder[T], A arrow.Array](build func(memory.Allocator) B, values func(A) []T) codec {
 	return valueCodec[T]{
 		build: func() valueBuilder[T] { return build(memory.DefaultAllocator) },
@@ -90,57 +94,91 @@ func collect[T any](a arrow.Array, ok bool, at func(int) T) []T {
 	return out
 }
 
-func encodeColumn(c *Column, preds []*fairlead.Prediction) (arrow.Array, error) {
+// source is where columns come from. It remembers the tensor it found last, because the columns of one tensor follow
+// each other.
+type source struct {
+	preds []*fairlead.Prediction
+	rows  int
+
+	tensor string
+	output bool
+	found  any // []rowMajor[T] of that tensor, one for each prediction
+}
+
+// rowMajor is a tensor of one prediction; data is nil if it has none that fits.
+type rowMajor[T any] struct {
+	data  []T
+	width int
+}
+
+func find[T any](src *source, c *Column) []rowMajor[T] {
+	if found, ok := src.found.([]rowMajor[T]); ok && src.tensor == c.Field.Tensor && src.output == c.Field.Output {
+		return found
+	}
+	found := make([]rowMajor[T], len(src.preds))
+	for i, p := range src.preds {
+		found[i].data, found[i].width = tensorData[T](c, p)
+	}
+	src.tensor, src.output, src.found = c.Field.Tensor, c.Field.Output, found
+	return found
+}
+
+func encodeColumn(c *Column, src *source) (arrow.Array, error) {
 	codec := codecs[c.Field.Type]
 	if codec == nil {
 		return nil, fmt.Errorf("data type %q is not known", c.Field.Type)
 	}
-	return codec.encode(c, preds), nil
+	return codec.encode(c, src), nil
 }
 
-func (v valueCodec[T]) encode(c *Column, preds []*fairlead.Prediction) arrow.Array {
+func (v valueCodec[T]) encode(c *Column, src *source) arrow.Array {
 	if c.Shape != nil {
-		return v.encodeLists(c, preds)
+		return v.encodeLists(c, src)
+	}
+	values := make([]T, src.rows)
+	var valid []bool // nil as long as every row has a value
+	row := 0
+	for i, t := range find[T](src, c) {
+		n := len(src.preds[i].Rows)
+		if t.data == nil || c.Field.Index >= t.width {
+			if valid == nil {
+				valid = slices.Repeat([]bool{true}, src.rows)
+			}
+			clear(valid[row : row+n])
+		} else {
+			for k, at := 0, c.Field.Index; k < n; k, at = k+1, at+t.width {
+				values[row+k] = t.data[at]
+			}
+		}
+		row += n
 	}
 	b := v.build()
-	for _, p := range preds {
-		data, width := tensorData[T](c, p)
-		if data == nil || c.Field.Index >= width {
-			b.AppendNulls(len(p.Rows))
-			continue
-		}
-		for i := range p.Rows {
-			b.Append(data[i*width+c.Field.Index])
-		}
-	}
+	b.AppendValues(values, valid)
 	return b.NewArray()
 }
 
-func (v valueCodec[T]) encodeLists(c *Column, preds []*fairlead.Prediction) arrow.Array {
+func (v valueCodec[T]) encodeLists(c *Column, src *source) arrow.Array {
 	probe := v.build()
 	lists := array.NewListBuilder(memory.DefaultAllocator, probe.Type())
-	for _, p := range preds {
-		data, width := tensorData[T](c, p)
-		for i := range p.Rows {
-			if data == nil {
+	for i, t := range find[T](src, c) {
+		for k := range src.preds[i].Rows {
+			if t.data == nil {
 				lists.AppendNull()
 				continue
 			}
 			lists.Append(true)
-			for _, e := range data[i*width : (i+1)*width] {
-				appendElement(lists.ValueBuilder(), e)
-			}
+			appendElements(lists.ValueBuilder(), t.data[k*t.width:(k+1)*t.width])
 		}
 	}
 	return lists.NewArray()
 }
 
-func appendElement[T any](b array.Builder, e T) {
-	if s, ok := any(e).(string); ok {
-		b.(*array.BinaryBuilder).AppendString(s)
+func appendElements[T any](b array.Builder, values []T) {
+	if s, ok := any(values).([]string); ok {
+		b.(*array.BinaryBuilder).AppendStringValues(s, nil)
 		return
 	}
-	b.(valueBuilder[T]).Append(e)
+	b.(valueBuilder[T]).AppendValues(values, nil)
 }
 
 // tensorData is p's tensor for c and its row width; nil if p has none that fits.

@@ -24,7 +24,7 @@ const kindRows = 'R'
 
 var encoder = sync.OnceValue(func() *zstd.Encoder {
 	// The options are constants that the library accepts; EncodeAll may be called by many goroutines.
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true))
 	if err != nil {
 		panic(err)
 	}
@@ -43,9 +43,10 @@ func EncodePredictions(preds []*fairlead.Prediction, sig *fairlead.Signature) ([
 	first := preds[0]
 	columns := columnsOf(sig)
 	fields, arrays := encodeMeta(preds, n)
+	src := &source{preds: preds, rows: n}
 	for i := range columns {
 		c := &columns[i]
-		arr, err := encodeColumn(c, preds)
+		arr, err := encodeColumn(c, src)
 		if err != nil {
 			return nil, fmt.Errorf("encode predictions of %s: column %s: %w", first.Deployment, c.Field.Name, err)
 		}
@@ -62,6 +63,7 @@ func EncodePredictions(preds []*fairlead.Prediction, sig *fairlead.Signature) ([
 	defer rec.Release()
 
 	var buf bytes.Buffer
+	buf.Grow(4096 + n*(120+8*len(columns)))
 	w := ipc.NewWriter(&buf, ipc.WithSchema(schema))
 	if err := w.Write(rec); err != nil {
 		return nil, fmt.Errorf("encode predictions of %s: %w", first.Deployment, err)
@@ -69,7 +71,7 @@ func EncodePredictions(preds []*fairlead.Prediction, sig *fairlead.Signature) ([
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("encode predictions of %s: %w", first.Deployment, err)
 	}
-	return encoder().EncodeAll(buf.Bytes(), []byte{kindRows, 1}), nil
+	return encoder().EncodeAll(buf.Bytes(), append(make([]byte, 0, buf.Len()), kindRows, 1)), nil
 }
 
 func checkBatch(preds []*fairlead.Prediction) (rows int, err error) {

@@ -27,19 +27,7 @@ func (c *call) check() error {
 	if len(c.in.Tensors) > 0 {
 		c.rows = c.in.Tensors[0].Rows()
 	}
-	if c.rows == 0 && empty(sig.Input(c.in.Tensors[0].Name)) {
-		c.rows = 1 // the model takes nothing else: its first dimension is no row
-	}
-	if c.rows == 0 {
-		return fairlead.Invalid("input %q has no rows: its shape is %s", c.in.Tensors[0].Name,
-			fairlead.ShapeString(c.in.Tensors[0].Shape)).Hintf("send at least one row")
-	}
 	return c.fillRows()
-}
-
-// empty says whether an input can only have no elements.
-func empty(spec *fairlead.TensorSpec) bool {
-	return spec != nil && len(spec.Shape) > 0 && spec.Shape[0] == 0
 }
 
 // fit reads a vector of n values as n rows of one value where the model wants those, and the other way round.

@@ -45,7 +45,7 @@ func (c *call) run(ctx context.Context) error {
 // compute is one try at it.
 func (c *call) compute(ctx context.Context) (batch.Answer, error) {
 	place := c.place(c.target)
-	request := batch.Request{Inputs: c.in.Tensors, Outputs: c.in.Outputs, Rows: c.rows, Priority: c.in.Priority}
+	request := batch.Request{Inputs: c.in.Tensors, Outputs: c.in.Outputs, Rows: max(1, c.rows), Priority: c.in.Priority}
 	if c.recorder != nil {
 		request.Outputs = nil // what nobody asked for is watched, too
 	}

@@ -175,7 +175,7 @@ func (c *call) finish(ctx context.Context) {
 		c.release()
 	}
 	c.count(ctx)
-	if c.err == nil && c.recorder != nil && !c.in.Unrecorded {
+	if c.err == nil && c.recorder != nil && c.rows > 0 && !c.in.Unrecorded {
 		c.record()
 	}
 	if len(c.observers) > 0 {

@@ -320,29 +320,19 @@ func TestPanicIsCounted(t *testing.T) {
 	}
 }
 
-// A model may take nothing but an empty tensor; one that takes rows must be given some.
+// A request without rows has an answer without rows, and nothing is recorded.
 func TestNoRows(t *testing.T) {
-	for first, want := range map[int64]fairlead.Code{0: "", -1: fairlead.CodeInvalid} {
-		sig := fairlead.Signature{
-			Inputs:  []fairlead.TensorSpec{{Name: "x", Type: fairlead.FP32, Shape: []int64{first, 5}}},
-			Outputs: []fairlead.TensorSpec{{Name: "y", Type: fairlead.FP32, Shape: []int64{first, 5}}},
-		}
-		session := fake.New(sig, func(_ context.Context, in []fairlead.Tensor) ([]fairlead.Tensor, error) {
-			out := in[0]
-			out.Name = "y"
-			return []fairlead.Tensor{out}, nil
-		})
-		table, err := route.NewTable([]route.Deployment{{Name: "m", Live: &route.Target{Model: "m", Version: 1, Signature: sig, Session: session}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		router := &route.Router{}
-		router.Swap(table)
-		resp, err := serve.New(serve.Options{Router: router}).Predict(t.Context(), serve.Request{Deployment: "m", Input: serve.Input{
-			Tensors: []fairlead.Tensor{{Name: "x", Type: fairlead.FP32, Shape: []int64{0, 5}, Data: []float32{}}},
-		}})
-		if fairlead.CodeOf(err) != want || err == nil && (len(resp.Outputs) != 1 || resp.Outputs[0].Len() != 0) {
-			t.Errorf("first dimension %d: %+v, %v", first, resp, err)
-		}
+	session := fake.Echo(5)
+	table, err := route.NewTable([]route.Deployment{{Name: "m", Live: &route.Target{Model: "m", Version: 1, Signature: session.Signature(), Session: session}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, r := &route.Router{}, &recorder{}
+	router.Swap(table)
+	resp, err := serve.New(serve.Options{Router: router, Recorder: r}).Predict(t.Context(), serve.Request{Deployment: "m", Input: serve.Input{
+		Tensors: []fairlead.Tensor{{Name: "x", Type: fairlead.FP32, Shape: []int64{0, 5}, Data: []float32{}}},
+	}})
+	if err != nil || len(resp.Outputs) != 1 || resp.Outputs[0].Len() != 0 || len(resp.Rows) != 0 || len(r.got) != 0 {
+		t.Errorf("%+v, %v, %d recorded", resp, err, len(r.got))
 	}
 }

@@ -59,5 +59,6 @@ func rootCommand() *cobra.Command {
 	)
 	root.AddCommand(serveCommand(), demoCommand(), doctorCommand())
 	root.AddCommand(clientCommands()...)
+	root.AddCommand(conformanceCommand())
 	return root
 }

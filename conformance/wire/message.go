@@ -111,7 +111,7 @@ func appendValue(dst []byte, v any) []byte {
 	return fmt.Append(dst, v)
 }
 
-// Response is an inference answer.
+// Response is an inference answer; a request read by ReadRequest has its inputs as Outputs.
 type Response struct {
 	Object  map[string]any // the JSON part
 	Outputs []Tensor
@@ -131,6 +131,15 @@ func (r *Response) Output(name string) (Tensor, bool) {
 // ReadResponse reads the body of a successful answer; headerLength is the value of HeaderLength, "" where it is absent. It
 // is strict: sizes agree with shapes, and nothing is left over.
 func ReadResponse(body []byte, headerLength string) (*Response, error) {
+	return read(body, headerLength, "outputs")
+}
+
+// ReadRequest reads a request as strictly, for servers that a test makes.
+func ReadRequest(body []byte, headerLength string) (*Response, error) {
+	return read(body, headerLength, "inputs")
+}
+
+func read(body []byte, headerLength, list string) (*Response, error) {
 	head, rest := body, []byte(nil)
 	if headerLength != "" {
 		n, err := strconv.Atoi(headerLength)
@@ -145,22 +154,22 @@ func ReadResponse(body []byte, headerLength string) (*Response, error) {
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("the answer is no JSON object: %.100s", head)
+		return nil, fmt.Errorf("it is no JSON object: %.100s", head)
 	}
-	outputs, ok := object["outputs"].([]any)
+	outputs, ok := object[list].([]any)
 	if !ok {
-		return nil, fmt.Errorf(`the answer has no array "outputs": %.200s`, head)
+		return nil, fmt.Errorf("it has no array %q: %.200s", list, head)
 	}
 	r := &Response{Object: object}
 	for i, o := range outputs {
 		m, ok := o.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("output %d is no object", i)
+			return nil, fmt.Errorf("%s[%d] is no object", list, i)
 		}
 		var t Tensor
 		var binary bool
 		if t, binary, rest, err = readOutput(m, rest); err != nil {
-			return nil, fmt.Errorf("output %d: %w", i, err)
+			return nil, fmt.Errorf("%s[%d]: %w", list, i, err)
 		}
 		r.Outputs, r.Binary = append(r.Outputs, t), append(r.Binary, binary)
 	}

@@ -49,7 +49,7 @@ var rules = []rule{
 	{"app", []string{".", "api", "ship", "serve", "watch", "eventlog", "evalstore", "admin", "web", "internal"}, false},
 	{"cmd/fairlead", []string{".", "api", "app", "client", "conformance", "examples/flights", "internal"}, false},
 	{"examples/flights", []string{".", "api"}, false},
-	{"e2e", []string{".", "api", "client"}, false},
+	{"e2e", []string{".", "api", "client", "conformance"}, false},
 	{"conformance", []string{".", "api/oip"}, false},
 	{"bench", []string{".", "internal", "serve/engine/ort"}, false},
 	{"deploy/grafana", nil, false},

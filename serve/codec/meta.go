@@ -3,9 +3,11 @@ package codec
 import (
 	"fmt"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -289,12 +291,21 @@ func (p *parser) rowMeta(i int, key string, m *fairlead.RowMeta) (err error) {
 	return err
 }
 
-// CheckID says whether s can be the id of a request or of a row: 1 to 256 bytes without blanks or control characters.
+// CheckID says whether s can be the id of a request or of a row: 1 to 256 bytes of UTF-8 without control characters.
 func CheckID(where, s string) error {
-	bad := strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	bad := strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError })
 	if s == "" || len(s) > 256 || bad >= 0 {
 		return fairlead.Invalid("%s is %s, which cannot be an id", where, quote(s)).
-			Hintf("an id has 1 to 256 characters and no blanks")
+			Hintf("an id has 1 to 256 bytes of UTF-8 and no control characters")
 	}
 	return nil
+}
+
+// HeaderID is an id as a header or gRPC's metadata can carry it: what is not printable ASCII is percent-encoded, as in a
+// URL's path.
+func HeaderID(id string) string {
+	if strings.IndexFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) < 0 {
+		return id
+	}
+	return url.PathEscape(id)
 }

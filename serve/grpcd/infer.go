@@ -36,9 +36,10 @@ type service struct {
 
 // ModelInfer answers one inference.
 func (s *service) ModelInfer(ctx context.Context, req *oip.ModelInferRequest) (*oip.ModelInferResponse, error) {
+	delete(req.Parameters, wantsFinal) // of streams; load generators send it with every request
 	c := call{s: s, ctx: ctx, req: req, received: arrival(ctx)}
 	answer, err := c.answer()
-	_ = grpc.SetHeader(ctx, metadata.Pairs("fairlead-prediction-id", c.in.ID)) // fails only on a call that has ended
+	_ = grpc.SetHeader(ctx, metadata.Pairs("fairlead-prediction-id", codec.HeaderID(c.in.ID))) // fails only on a call that has ended
 	return answer, err
 }
 

@@ -80,6 +80,7 @@ func TestEveryType(t *testing.T) {
 		req.RawInputContents = [][]byte{[]byte(c.raw)}
 		check("raw")
 		check("raw, compressed", grpc.UseCompressor(gzip.Name))
+		check("raw, deflated", grpc.UseCompressor("deflate"))
 		req.RawInputContents = nil
 		if c.typed == nil {
 			_, err := b.client.ModelInfer(t.Context(), req)

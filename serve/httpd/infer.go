@@ -142,7 +142,7 @@ func (x *exchange) tellID() {
 	if x.in.ID == "" {
 		x.in.ID = x.h.server.NewID()
 	}
-	x.w.Header()[predictionID] = []string{x.in.ID}
+	x.w.Header()[predictionID] = []string{codec.HeaderID(x.in.ID)}
 }
 
 // read makes the input of the body, once it is known who answers.

@@ -16,6 +16,7 @@ from identities import ROOT, VALUES, Server, uploaded
 
 BIN = Path(os.environ.get("FAIRLEAD_BIN") or ROOT / "bin" / "fairlead")
 
+
 def free_ports(n: int) -> list[int]:
     sockets = [socket.socket() for _ in range(n)]
     try:

@@ -22,7 +22,11 @@ def document() -> dict[str, Any]:
     doc = yaml.safe_load(DOCUMENT.read_text())
     # Clients in Python write null for what they leave out, and the server takes it so.
     schemas = doc["components"]["schemas"]
-    optional = [schemas["Parameters"], schemas["InferenceRequest"]["properties"]["id"], schemas["InferenceRequest"]["properties"]["outputs"]]
+    optional = [
+        schemas["Parameters"],
+        schemas["InferenceRequest"]["properties"]["id"],
+        schemas["InferenceRequest"]["properties"]["outputs"],
+    ]
     for schema in optional:
         schema["nullable"] = True
     return doc
@@ -34,8 +38,27 @@ def run(server: Server, doc: dict[str, Any], folder: Path, *more: str) -> None:
     # A document for all models cannot say what one of them takes: a request that fits it may still be refused.
     more = ("--exclude-checks", "positive_data_acceptance", *more)
     st = Path(sys.executable).with_name("st")
-    args = [str(st), "run", str(path), "--url", f"http://{server.http}", "--seed", str(SEED), "--max-examples", str(EXAMPLES)]
-    args += ["--generation-database", "none", "--no-color", "--warnings", "off", "--phases", "examples,coverage,fuzzing", *more]
+    args = [
+        str(st),
+        "run",
+        str(path),
+        "--url",
+        f"http://{server.http}",
+        "--seed",
+        str(SEED),
+        "--max-examples",
+        str(EXAMPLES),
+    ]
+    args += [
+        "--generation-database",
+        "none",
+        "--no-color",
+        "--warnings",
+        "off",
+        "--phases",
+        "examples,coverage,fuzzing",
+        *more,
+    ]
     done = subprocess.run(args, capture_output=True, text=True, cwd=folder, timeout=600)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "generated" in done.stdout, done.stdout  # something was asked at all
@@ -48,7 +71,10 @@ def pinned(doc: dict[str, Any]) -> dict[str, Any]:
     for path in doc["paths"].values():
         for p in path.get("parameters", []):
             resolved = doc["components"]["parameters"][p["$ref"].rsplit("/", 1)[1]] if "$ref" in p else p
-            resolved["schema"] = {"type": "string", "enum": ["1" if "version" in resolved["name"].lower() else "identity_fp32"]}
+            resolved["schema"] = {
+                "type": "string",
+                "enum": ["1" if "version" in resolved["name"].lower() else "identity_fp32"],
+            }
         if "post" in path:
             path["post"]["requestBody"]["content"]["application/json"]["example"] = good
     return doc

@@ -76,8 +76,13 @@ def test_cancelled_tasks_leave_the_server_well(server: Server, face: str) -> Non
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(e, (asyncio.CancelledError, InferenceServerException)) or e.as_numpy("y") is not None for e in ends)
-        same((await client.infer("identity_fp32", [tensor(face, "FP32", VALUES["FP32"])])).as_numpy("y"), VALUES["FP32"])
+        assert all(
+            isinstance(e, (asyncio.CancelledError, InferenceServerException)) or e.as_numpy("y") is not None
+            for e in ends
+        )
+        same(
+            (await client.infer("identity_fp32", [tensor(face, "FP32", VALUES["FP32"])])).as_numpy("y"), VALUES["FP32"]
+        )
 
     with_client(server, face, use)
 
@@ -86,7 +91,11 @@ def test_grpc_stream(server: Server) -> None:
     async def use(client) -> None:
         async def questions():
             for i in range(5):
-                yield {"model_name": "identity_fp32", "inputs": [tensor("grpc", "FP32", np.full((1, 4), i, np.float32))], "request_id": f"s{i}"}
+                yield {
+                    "model_name": "identity_fp32",
+                    "inputs": [tensor("grpc", "FP32", np.full((1, 4), i, np.float32))],
+                    "request_id": f"s{i}",
+                }
 
         i = 0
         async for result, error in client.stream_infer(questions()):

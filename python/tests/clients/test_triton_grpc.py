@@ -39,11 +39,15 @@ def test_every_datatype(client: triton.InferenceServerClient, datatype: str) -> 
 
 def test_outputs_and_classification(client: triton.InferenceServerClient) -> None:
     a, b = np.array([[1, -2]], np.float32), np.array([[7, -1]], np.int32)
-    result = client.infer("pair", [tensor("b", "INT32", b), tensor("a", "FP32", a)], outputs=[triton.InferRequestedOutput("b_out")])
+    result = client.infer(
+        "pair", [tensor("b", "INT32", b), tensor("a", "FP32", a)], outputs=[triton.InferRequestedOutput("b_out")]
+    )
     assert [o.name for o in result.get_response().outputs] == ["b_out"]
     same(result.as_numpy("b_out"), -b)
     scores = np.array([[0.5, 4.25, -1, 2]], np.float32)
-    result = client.infer("identity_fp32", [tensor("x", "FP32", scores)], outputs=[triton.InferRequestedOutput("y", class_count=3)])
+    result = client.infer(
+        "identity_fp32", [tensor("x", "FP32", scores)], outputs=[triton.InferRequestedOutput("y", class_count=3)]
+    )
     assert [x.decode() for x in result.as_numpy("y")[0]] == ["4.250000:1", "2.000000:3", "0.500000:0"]
 
 
@@ -55,7 +59,11 @@ def test_large_and_compressed(client: triton.InferenceServerClient, coding: str 
 
 def test_priority_timeout_and_parameters(client: triton.InferenceServerClient) -> None:
     result = client.infer(
-        "identity_fp32", [tensor("x", "FP32", fp32())], priority=1, timeout=5_000_000, parameters={"note": "hello", "n": 3, "b": True}
+        "identity_fp32",
+        [tensor("x", "FP32", fp32())],
+        priority=1,
+        timeout=5_000_000,
+        parameters={"note": "hello", "n": 3, "b": True},
     )
     same(result.as_numpy("y"), fp32())
 
@@ -64,7 +72,12 @@ def test_async_infer_gives_each_its_own(client: triton.InferenceServerClient) ->
     answers: queue.Queue[tuple[object, object]] = queue.Queue()
     sent = {f"r{i}": np.full((1 + i % 3, 4), i, np.int32) for i in range(40)}
     for key, value in sent.items():
-        client.async_infer("identity_int32", [tensor("x", "INT32", value)], lambda result, error: answers.put((result, error)), request_id=key)
+        client.async_infer(
+            "identity_int32",
+            [tensor("x", "INT32", value)],
+            lambda result, error: answers.put((result, error)),
+            request_id=key,
+        )
     for _ in range(len(sent)):
         result, error = answers.get(timeout=30)
         assert error is None
@@ -145,7 +158,9 @@ def test_statistics(client: triton.InferenceServerClient) -> None:
 
 def test_repository(client: triton.InferenceServerClient) -> None:
     model = (MODELS / "identity_int8.onnx").read_bytes()
-    client.load_model("uploaded_grpc", config=json.dumps({"backend": "onnxruntime"}), files={"file:1/model.onnx": model})
+    client.load_model(
+        "uploaded_grpc", config=json.dumps({"backend": "onnxruntime"}), files={"file:1/model.onnx": model}
+    )
     value = VALUES["INT8"]
     same(client.infer("uploaded_grpc", [tensor("x", "INT8", value)]).as_numpy("y"), value)
     assert {m.name: m.state for m in client.get_model_repository_index().models}["uploaded_grpc"] == "READY"
@@ -164,7 +179,9 @@ def test_repository(client: triton.InferenceServerClient) -> None:
         ("pair", np.zeros((1, 2), np.float32), "FP32", "x", "INVALID_ARGUMENT"),
     ],
 )
-def test_errors(client: triton.InferenceServerClient, model: str, value: np.ndarray, datatype: str, says: str, status: str) -> None:
+def test_errors(
+    client: triton.InferenceServerClient, model: str, value: np.ndarray, datatype: str, says: str, status: str
+) -> None:
     with pytest.raises(InferenceServerException, match=says) as caught:
         client.infer(model, [tensor("x", datatype, value)])
     assert caught.value.status() == f"StatusCode.{status}"

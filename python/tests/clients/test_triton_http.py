@@ -32,7 +32,9 @@ def fp32(rows: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("answer_binary", [True, False], ids=["binary out", "JSON out"])
 @pytest.mark.parametrize("send_binary", [True, False], ids=["binary in", "JSON in"])
 @pytest.mark.parametrize("datatype", VALUES)
-def test_every_datatype(client: triton.InferenceServerClient, datatype: str, send_binary: bool, answer_binary: bool) -> None:
+def test_every_datatype(
+    client: triton.InferenceServerClient, datatype: str, send_binary: bool, answer_binary: bool
+) -> None:
     if datatype in ("FP16", "BF16") and not (send_binary and answer_binary):
         pytest.skip("tritonclient sends and reads 16-bit floats as binary only")
     want = VALUES[datatype]
@@ -74,7 +76,9 @@ def test_classification(client: triton.InferenceServerClient) -> None:
 
 @pytest.mark.parametrize("request_coding", [None, "gzip", "deflate"])
 @pytest.mark.parametrize("response_coding", [None, "gzip", "deflate"])
-def test_compression(client: triton.InferenceServerClient, request_coding: str | None, response_coding: str | None) -> None:
+def test_compression(
+    client: triton.InferenceServerClient, request_coding: str | None, response_coding: str | None
+) -> None:
     result = client.infer(
         "identity_fp32",
         [tensor("x", "FP32", fp32(500))],
@@ -91,7 +95,9 @@ def test_large_and_empty(client: triton.InferenceServerClient) -> None:
 
 def test_async_infer_gives_each_its_own(client: triton.InferenceServerClient) -> None:
     sent = [np.full((1 + i % 3, 4), i, np.int32) for i in range(40)]
-    pending = [client.async_infer("identity_int32", [tensor("x", "INT32", v)], request_id=f"r{i}") for i, v in enumerate(sent)]
+    pending = [
+        client.async_infer("identity_int32", [tensor("x", "INT32", v)], request_id=f"r{i}") for i, v in enumerate(sent)
+    ]
     for i, (p, v) in enumerate(zip(pending, sent, strict=True)):
         result = p.get_result()
         assert result.get_response()["id"] == f"r{i}"
@@ -100,7 +106,11 @@ def test_async_infer_gives_each_its_own(client: triton.InferenceServerClient) ->
 
 def test_priority_timeout_and_parameters(client: triton.InferenceServerClient) -> None:
     result = client.infer(
-        "identity_fp32", [tensor("x", "FP32", fp32())], priority=1, timeout=5_000_000, parameters={"note": "hello", "n": 3, "b": True}
+        "identity_fp32",
+        [tensor("x", "FP32", fp32())],
+        priority=1,
+        timeout=5_000_000,
+        parameters={"note": "hello", "n": 3, "b": True},
     )
     same(result.as_numpy("y"), fp32())
 
@@ -110,9 +120,14 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     assert client.is_model_ready("identity_fp32") and not client.is_model_ready("nobody")
     about = client.get_server_metadata()
     assert about["name"] == "fairlead"
-    assert {"binary_tensor_data", "classification", "model_configuration", "model_repository", "schedule_policy", "statistics"} <= set(
-        about["extensions"]
-    )
+    assert {
+        "binary_tensor_data",
+        "classification",
+        "model_configuration",
+        "model_repository",
+        "schedule_policy",
+        "statistics",
+    } <= set(about["extensions"])
     model = client.get_model_metadata("pair")
     assert model["inputs"] == [
         {"name": "a", "datatype": "FP32", "shape": [-1, 2]},
@@ -148,7 +163,9 @@ def test_config_and_statistics(client: triton.InferenceServerClient) -> None:
 
 def test_repository(client: triton.InferenceServerClient) -> None:
     model = base64.b64encode((MODELS / "identity_int8.onnx").read_bytes()).decode()
-    client.load_model("uploaded", config=json.dumps({"backend": "onnxruntime"}), files={"file:1/model.onnx": base64.b64decode(model)})
+    client.load_model(
+        "uploaded", config=json.dumps({"backend": "onnxruntime"}), files={"file:1/model.onnx": base64.b64decode(model)}
+    )
     assert client.is_model_ready("uploaded")
     value = VALUES["INT8"]
     same(client.infer("uploaded", [tensor("x", "INT8", value)]).as_numpy("y"), value)
@@ -174,7 +191,9 @@ def test_repository(client: triton.InferenceServerClient) -> None:
         ("pair", np.zeros((1, 2), np.float32), "FP32", "x", "400"),
     ],
 )
-def test_errors(client: triton.InferenceServerClient, model: str, value: np.ndarray, datatype: str, says: str, status: str) -> None:
+def test_errors(
+    client: triton.InferenceServerClient, model: str, value: np.ndarray, datatype: str, says: str, status: str
+) -> None:
     with pytest.raises(InferenceServerException, match=says) as caught:
         client.infer(model, [tensor("x", datatype, value)])
     assert caught.value.status() == status

@@ -37,7 +37,7 @@ func (s *Session) Run(ctx context.Context, in []fairlead.Tensor, outputs []strin
 	if err := s.fill(st, in); err != nil {
 		return nil, err
 	}
-	defer st.pinner.Unpin()
+	defer st.forget()
 	n := s.choose(st, outputs)
 	if err := s.compute(ctx, st, n); err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (s *Session) BareLoop(in []fairlead.Tensor, n int) (time.Duration, error) {
 	if err := s.fill(st, in); err != nil {
 		return 0, err
 	}
-	defer st.pinner.Unpin()
+	defer st.forget()
 	outputs := s.choose(st, nil)
 	start := time.Now()
 	if C.fl_run_loop(s.r, s.s, st.c, C.size_t(outputs), C.size_t(n)) != 0 {
@@ -148,7 +148,7 @@ func (s *Session) fill(st *state, in []fairlead.Tensor) error {
 		}
 		to := &st.in[i]
 		if len(t.Shape) > len(to.dims) {
-			st.pinner.Unpin()
+			st.forget()
 			return fairlead.Invalid("input %q has %d dimensions, at most %d can be served", t.Name, len(t.Shape), len(to.dims))
 		}
 		to._type = C.int(typeNumbers[t.Type])
@@ -159,6 +159,15 @@ func (s *Session) fill(st *state, in []fairlead.Tensor) error {
 		st.fillData(to, t)
 	}
 	return nil
+}
+
+// forget unpins the inputs. Their pointers leave C's memory first, while they are valid: a store over a stale one would show
+// it to the garbage collector, which ends the process.
+func (st *state) forget() {
+	for i := range st.in {
+		st.in[i].data, st.in[i].offsets = nil, nil
+	}
+	st.pinner.Unpin()
 }
 
 func (st *state) fillData(to *C.fl_input, t *fairlead.Tensor) {
