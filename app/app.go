@@ -189,7 +189,7 @@ func (a *App) startDeployments(ctx context.Context) error {
 		load: func(onnx []byte, threads int) (engine.Session, error) {
 			return a.runtime.Load(onnx, ort.Options{Threads: threads})
 		},
-		cores: runtime.GOMAXPROCS(0), memory: a.runtime.Memory,
+		cores: runtime.GOMAXPROCS(0), memory: a.runtime.Memory, trees: a.config.Trees,
 	}
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)

@@ -32,6 +32,7 @@ type Config struct {
 	MaxUpload int64 // bytes of one pushed model
 	MemoryMB  int   // DuckDB's memory limit
 
+	Trees        bool          // tree ensembles run on fairlead's own engine where its answers are those of ONNX Runtime
 	CacheMB      int           // memory for answers of models whose bundle asks for a cache; 0: none
 	Limits       limit.Config  // of clients and models; the zero Config limits nobody
 	ClientHeader string        // names the client for limits; "": its address does
@@ -56,7 +57,7 @@ const (
 func Defaults() Config {
 	return Config{
 		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:8081", Version: "dev",
-		Record: RecordAll, LossWindow: time.Second, MaxLag: time.Minute, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
+		Record: RecordAll, LossWindow: time.Second, MaxLag: time.Minute, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, Trees: true, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
 	}
 }
 

@@ -109,7 +109,8 @@ func start(t testing.TB, data, address string, args ...string) *process {
 	if !slices.Contains(args, "--grpc") {
 		args = append(args, "--grpc", "")
 	}
-	p.cmd = exec.Command(binary, append(args, "--data", data, "--http", address)...)
+	// Tests wait for rows to be stored, on machines that are busy with other tests.
+	p.cmd = exec.Command(binary, append(args, "--data", data, "--http", address, "--max-lag", "0")...)
 	p.cmd.Env = append(os.Environ(), "FAIRLEAD_ORT_LIBRARY="+library(t))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {

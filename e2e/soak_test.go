@@ -40,9 +40,11 @@ func TestSoak(t *testing.T) {
 					answered.Add(1)
 				case !good && strings.Contains(err.Error(), "400"):
 					refused.Add(1)
-				default:
-					failed.Add(1)
-					t.Errorf("%v", err)
+				case ctx.Err() == nil:
+					if failed.Add(1) == 1 {
+						t.Errorf("%v; the server wrote:\n%s", err, tail(p.output.String()))
+					}
+					stop()
 				}
 				time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
 			}
@@ -52,8 +54,12 @@ func TestSoak(t *testing.T) {
 	var memory []int
 	tick := time.NewTicker(*soak / samples)
 	defer tick.Stop()
-	for len(memory) < samples-1 {
-		<-tick.C
+	for len(memory) < samples-1 && ctx.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			continue
+		}
 		memory = append(memory, p.resident(t))
 		if err := ask(p.base+"/v2/repository/models/flights/load", nil); err != nil {
 			t.Errorf("reload: %v", err)
@@ -61,6 +67,9 @@ func TestSoak(t *testing.T) {
 	}
 	stop()
 	done.Wait()
+	if len(memory) < samples-1 {
+		t.Fatalf("ended after %d of %d samples; resident MiB: %v", len(memory), samples-1, memory)
+	}
 	early, late := median(memory[samples/4:samples/2]), median(memory[samples*3/4:])
 	t.Logf("%s: %d answered, %d refused, %d failed; resident MiB: %v", *soak, answered.Load(), refused.Load(), failed.Load(), memory)
 	if late > early+early/10+32 {

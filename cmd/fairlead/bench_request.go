@@ -63,6 +63,26 @@ func (b *bench) prepare(ctx context.Context, meta *loadgen.Model) error {
 	return nil
 }
 
+// mostRequest bounds the values of one request: servers take less, and it is held in memory several times over.
+const mostRequest = 256 << 20
+
+// fits says whether as many rows as are asked for can be sent.
+func (b *bench) fits(meta *loadgen.Model) error {
+	one, err := loadgen.MakeInputs(meta, 1, rand.New(rand.NewPCG(0, 0)))
+	if err != nil {
+		return nil // the model's example may do
+	}
+	size := 0
+	for i := range one {
+		size += len(loadgen.Raw(&one[i]))
+	}
+	if b.flags.rows > mostRequest/max(size, 1) {
+		return fairlead.Invalid("--rows %d: rows of %d bytes make a request of more than %d MiB", b.flags.rows, size, mostRequest>>20).
+			Hintf("send fewer rows per request; servers take 64 MiB or so")
+	}
+	return nil
+}
+
 // inputs are the bodies to send as JSON, or the tensors to send in another form.
 func (b *bench) inputs(ctx context.Context, meta *loadgen.Model) (bodies [][]byte, tensors [][]fairlead.Tensor, err error) {
 	asTensors := b.flags.binary || b.flags.grpc != ""
@@ -80,6 +100,9 @@ func (b *bench) inputs(ctx context.Context, meta *loadgen.Model) (bodies [][]byt
 		}
 		in, err := loadgen.ParseInputs(body)
 		return nil, [][]fairlead.Tensor{in}, err
+	}
+	if err := b.fits(meta); err != nil {
+		return nil, nil, err
 	}
 	if body := b.example(ctx, meta); body != nil {
 		b.report.Input = "the model's example"

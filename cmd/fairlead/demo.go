@@ -39,6 +39,9 @@ data folder it goes on where it was. --incident plants faults, marked as planted
 			if opt.Flights, err = flightsPath(path); err != nil {
 				return err
 			}
+			if !cmd.Flags().Changed("max-lag") {
+				f.config.MaxLag = 0 // people watch it, and the replay itself keeps the machine busy
+			}
 			a, stop, err := f.start(cmd.Context(), cmd.Flags())
 			if err != nil {
 				return err

@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			c := app.Defaults()
 			c.Data, c.HTTP, c.GRPC, c.Library, c.Version = filepath.Join(env.WorkDir, ".data"), "127.0.0.1:0", "", lib, "test"
-			c.LossWindow = 50 * time.Millisecond
+			c.LossWindow, c.MaxLag = 50*time.Millisecond, 0
 			a, err := app.Start(context.Background(), c, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return err

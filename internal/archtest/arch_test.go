@@ -54,6 +54,7 @@ var rules = []rule{
 	{"bench", []string{".", "internal", "serve/engine/ort"}, false},
 	{"deploy/grafana", nil, false},
 	{"internal/loadgen", []string{"."}, false},
+	{"internal/pressure", nil, false},
 	{"internal/lifecycle", nil, false},
 	{"internal/archtest", nil, false},
 }

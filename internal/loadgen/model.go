@@ -53,6 +53,10 @@ func (s *Server) Model(ctx context.Context, model, version string) (Model, error
 	if fairlead.CodeOf(err) == fairlead.CodeNotFound {
 		var e *fairlead.Error
 		errors.As(err, &e)
+		var known Model
+		if version != "" && s.get(ctx, s.Path(model, ""), &known) == nil && len(known.Versions) > 0 {
+			return m, e.Hintf("it has the version %s", strings.Join(known.Versions, ", "))
+		}
 		return m, e.Hintf("name one that it has: %s", s.names(ctx))
 	}
 	return m, err

@@ -40,6 +40,7 @@ func TestAsksTheServer(t *testing.T) {
 		{"inference_count":30,"execution_count":10,"inference_stats":{"success":{"count":20,"ns":1},"fail":{"count":1,"ns":1},"queue":{"count":20,"ns":4000},"compute_infer":{"count":20,"ns":60000},"cache_hit":{"count":2,"ns":1}}},
 		{"inference_count":2,"execution_count":2,"inference_stats":{"success":{"count":2,"ns":1},"queue":{"count":2,"ns":400}}}]}`)
 	answer(mux, "GET /v2/models", 200, `{"models":["m","n"]}`)
+	answer(mux, "GET /v2/models/m/versions/9", 404, `{"error":"m has no version 9"}`)
 	answer(mux, "GET /v2/models/gone", 404, `{"error":"no model gone"}`)
 	answer(mux, "GET /v2/models/page", 200, "<html>")
 	answer(mux, "GET /api/v1/models/m/versions/3/example", 200, `{"source":"made","request":{"instances":[{"a":1}]}}`)
@@ -53,6 +54,9 @@ func TestAsksTheServer(t *testing.T) {
 	}
 	if _, err := s.Model(t.Context(), "gone", ""); fairlead.CodeOf(err) != fairlead.CodeNotFound || !strings.Contains(err.Error(), "m, n") {
 		t.Errorf("error %v; want one that names the models there are", err)
+	}
+	if _, err := s.Model(t.Context(), "m", "9"); fairlead.CodeOf(err) != fairlead.CodeNotFound || !strings.Contains(err.Error(), "version 3") {
+		t.Errorf("error %v; want one that names the versions there are", err)
 	}
 	if _, err := s.Model(t.Context(), "page", ""); err == nil || !strings.Contains(err.Error(), "is not the JSON") {
 		t.Errorf("error %v for a page", err)

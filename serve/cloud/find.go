@@ -177,6 +177,10 @@ func (c *Contract) Load(ctx context.Context, loader Loader) (model string, err e
 	if _, err := strconv.Atoi(name); err == nil { // …/NAME/3
 		name = filepath.Base(filepath.Dir(c.ModelDir))
 	}
+	if info, err := os.Stat(c.ModelDir); err != nil || !info.IsDir() {
+		return "", fairlead.Invalid("the model is to lie in the folder %s, which is not there", c.ModelDir).
+			Hintf("put the model there, or set FAIRLEAD_MODEL_DIR to its folder").Cause(err)
+	}
 	found, err := Find(os.DirFS(c.ModelDir), name)
 	if err != nil {
 		return "", err

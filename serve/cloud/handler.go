@@ -205,10 +205,13 @@ func (h *Handler) plainRows(r *http.Request) bool {
 	return h.c.Platform == Vertex || strings.Contains(r.Header.Get("Accept"), "text/csv")
 }
 
+// believed is how many bytes memory is reserved for because a header says that they will come.
+const believed = 1 << 20
+
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	var body bytes.Buffer
-	if n := r.ContentLength; n > 0 && n <= h.o.MaxBody {
-		body.Grow(int(n) + bytes.MinRead)
+	if n := r.ContentLength; n > 0 {
+		body.Grow(int(min(n, believed)) + bytes.MinRead)
 	}
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, h.o.MaxBody)); err != nil {
 		var large *http.MaxBytesError
@@ -260,10 +263,11 @@ var statuses = map[fairlead.Code]int{
 
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	body := struct {
-		Error string `json:"error"`
-		Code  string `json:"code"`
-		Hint  string `json:"hint,omitempty"`
-	}{"the server failed on this request", string(fairlead.CodeOf(err)), "the server's log says more"}
+		Error  string `json:"error"`
+		Code   string `json:"code"`
+		Reason string `json:"reason,omitempty"`
+		Hint   string `json:"hint,omitempty"`
+	}{Error: "the server failed on this request", Code: string(fairlead.CodeOf(err)), Hint: "the server's log says more"}
 	status := statuses[fairlead.CodeOf(err)]
 	var method *wrongMethod
 	var e *fairlead.Error
@@ -272,7 +276,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Allow", method.allowed)
 		status, body.Error, body.Code, body.Hint = http.StatusMethodNotAllowed, method.Error(), "method_not_allowed", ""
 	case errors.As(err, &e):
-		body.Error, body.Hint = e.Message, e.Hint
+		body.Error, body.Reason, body.Hint = e.Message, e.Reason, e.Hint
 	}
 	if status == http.StatusInternalServerError {
 		h.o.Log.Error("a request failed", "path", r.URL.Path, "error", err)

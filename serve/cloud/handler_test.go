@@ -338,6 +338,7 @@ func TestLoad(t *testing.T) {
 		{"m/a/1/model.onnx m/b/1/model.onnx", "", "", "a b"},
 		{"m/a/1/model.onnx m/b/1/model.onnx", "b", "b", "a b"},
 		{"m/a/1/model.onnx m/b/1/model.onnx", "c", "error: the default model is to be c, but in DIR there are a, b", "a b"},
+		{"n/model.onnx", "", "error: the model is to lie in the folder DIR, which is not there (put the model there, or set FAIRLEAD_MODEL_DIR to its folder)", ""},
 		{"m/notes.txt", "", "error: there is no model in the model's folder; there is notes.txt (expected an .onnx file, a folder with fairlead.yaml, or NAME/1/model.onnx)", ""},
 	} {
 		dir := t.TempDir()

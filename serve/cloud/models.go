@@ -43,8 +43,8 @@ func (h *Handler) multiModel(w http.ResponseWriter, r *http.Request) error {
 	case rest == "" && r.Method == http.MethodPost:
 		return h.load(w, r)
 	case rest == "":
-		if err := h.only(r, http.MethodGet); err != nil {
-			return err
+		if h.only(r, http.MethodGet) != nil {
+			return &wrongMethod{r.URL.Path, r.Method, "GET, POST"}
 		}
 		return h.list(w, r)
 	case action == "invoke":
@@ -61,8 +61,8 @@ func (h *Handler) multiModel(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodDelete:
 		return h.unload(w, r, name)
 	}
-	if err := h.only(r, http.MethodGet); err != nil {
-		return err
+	if h.only(r, http.MethodGet) != nil {
+		return &wrongMethod{r.URL.Path, r.Method, "GET, DELETE"}
 	}
 	m, err := h.models.get(name)
 	if err != nil {

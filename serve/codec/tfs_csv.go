@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"io"
@@ -14,7 +15,7 @@ import (
 
 // DecodeCSV reads rows as comma-separated values, the features in the model's order: those of the first input, then those
 // of the second, and so on. If every cell of the first line is one of the model's features it is a header and says the
-// order. An empty cell is a missing number or an empty text; nan, inf and -inf may be written in any case. The model's
+// order; if only most of them are, it is a mistaken header. An empty cell is a missing number or an empty text; nan, inf and -inf may be written in any case. The model's
 // inputs must be rows of a fixed width. All errors are CodeInvalid.
 func DecodeCSV(body []byte, s *Schema) (*Request, error) {
 	cells, err := s.cells()
@@ -36,7 +37,11 @@ func DecodeCSV(body []byte, s *Schema) (*Request, error) {
 			return nil, fairlead.Invalid("the body is not CSV: %v", err).Hintf("separate cells by commas, and put text that has commas or quotes in double quotes")
 		}
 		if first {
-			if header := t.header(record); header != nil {
+			header, err := t.header(record)
+			if err != nil {
+				return nil, err
+			}
+			if header != nil {
 				t.cells = header
 				continue
 			}
@@ -101,20 +106,32 @@ func (t *csvTable) names() string {
 	return join(names, 30)
 }
 
-// header is the order of the columns if the record is one, else nil.
-func (t *csvTable) header(record []string) []cell {
-	if len(record) != len(t.cells) {
-		return nil
-	}
+// header is the order of the columns if the record is one, else nil. A record that names more than half of the columns is
+// meant as one: the error says what is wrong with it.
+func (t *csvTable) header(record []string) ([]cell, error) {
 	order, taken := make([]cell, len(record)), make([]bool, len(t.cells))
+	wrong, named := "", 0
 	for i, name := range record {
-		at := slices.IndexFunc(t.cells, func(c cell) bool { return c.name == strings.TrimSpace(name) })
+		name = strings.TrimSpace(name)
+		at := slices.IndexFunc(t.cells, func(c cell) bool { return c.name == name })
 		if at < 0 || taken[at] {
-			return nil
+			wrong = cmp.Or(wrong, quote(name))
+			continue
 		}
 		order[i], taken[at] = t.cells[at], true
+		named++
 	}
-	return order
+	switch {
+	case wrong == "" && named == len(t.cells):
+		return order, nil
+	case 2*named <= len(t.cells): // rows of text may hold such words
+		return nil, nil
+	case wrong != "":
+		return nil, fairlead.Invalid("the CSV's header has %s, which the model does not know or which is there twice", wrong).
+			Hintf("its features are %s", t.names())
+	}
+	missing := slices.Index(taken, false)
+	return nil, fairlead.Invalid("the CSV's header lacks %s", quote(t.cells[missing].name)).Hintf("its features are %s", t.names())
 }
 
 func (t *csvTable) row(record []string, line int) error {

@@ -16,6 +16,7 @@ import (
 
 // receive reads the body of an inference.
 func (x *exchange) receive() (err error) {
+	free := 0
 	if v, there := x.r.Header[headerLength]; there {
 		if !x.d.oip {
 			return fairlead.Errorf(fairlead.CodeUnsupported, "%s takes no binary tensors, but the header %s came", x.r.URL.Path, headerLength).
@@ -26,16 +27,17 @@ func (x *exchange) receive() (err error) {
 				Hintf("0 says that the body is the values of the only input, and no header that it is JSON alone")
 		}
 		// Inputs may then be taken over in place of being copied, if they lie well in memory.
-		if free := codec.BodyOffset(x.header); x.r.ContentLength-int64(x.header) >= keepBuffer/16 && x.r.ContentLength <= x.h.o.MaxBody {
-			x.body = make([]byte, free, free+int(x.r.ContentLength))[free:]
+		if free = codec.BodyOffset(x.header); x.r.ContentLength-int64(x.header) >= keepBuffer/16 && x.r.ContentLength <= x.h.o.MaxBody {
+			x.body = make([]byte, free, free+int(min(x.r.ContentLength, believed)))[free:]
 		}
 	}
-	x.body, err = x.h.readBody(x.w, x.r, x.body, x.h.o.MaxBody)
+	x.body, err = x.h.readBody(x.w, x.r, x.body, free, x.h.o.MaxBody)
 	return err
 }
 
-// readBody appends the body to b: up to a limit, which holds after decompression too, and no further.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, b []byte, limit int64) ([]byte, error) {
+// readBody appends the body to b: up to a limit, which holds after decompression too, and no further. free is that of
+// readExactly.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, b []byte, free int, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // rather than read it all
 		return b, tooLarge(limit, bytesOf(r.ContentLength)+" came")
@@ -47,7 +49,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, b []byte, lim
 	switch encoding {
 	case "", "identity":
 		if r.ContentLength >= 0 {
-			return readExactly(r.Body, b, int(r.ContentLength))
+			return readExactly(r.Body, b, int(r.ContentLength), free)
 		}
 		b, err := readAll(http.MaxBytesReader(w, r.Body, limit), b)
 		return b, broken(encoding, limit, err)
@@ -72,14 +74,26 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, b []byte, lim
 	return b, nil
 }
 
-// readExactly appends the n bytes that a body is said to have.
-func readExactly(r io.Reader, b []byte, n int) ([]byte, error) {
-	b = slices.Grow(b, n)
-	start := len(b)
-	if _, err := io.ReadFull(r, b[start:start+n]); err != nil {
-		return b, broken("", 0, err)
+// believed is how many bytes memory is reserved for because a header says that they will come: a few hundred bytes of
+// headers must not cost 64 MiB. For more, a quarter of them must have come.
+const believed = 1 << 20
+
+// readExactly appends the n bytes that a body is said to have. A buffer that must grow has free bytes before it.
+func readExactly(r io.Reader, b []byte, n, free int) ([]byte, error) {
+	all := len(b) + n
+	if cap(b) < min(all, believed) {
+		b = slices.Grow(b, min(n, believed))
 	}
-	return b[:start+n], nil
+	for len(b) < all {
+		if len(b) == cap(b) {
+			b = append(make([]byte, free, free+min(all, 4*len(b)))[free:], b...)
+		}
+		k, err := io.ReadFull(r, b[len(b):min(all, cap(b))])
+		if b = b[:len(b)+k]; err != nil {
+			return b, broken("", 0, err)
+		}
+	}
+	return b, nil
 }
 
 // readAll appends to b what r has.

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ func (h *Handler) index(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Ready bool `json:"ready"`
 	}
-	if err := h.readJSON(w, r, &body, `{"ready":true}`); err != nil {
+	if err := h.readJSON(w, r, &body, h.o.MaxBody, `{"ready":true}`); err != nil {
 		return err
 	}
 	states, err := h.repository.Index(r.Context(), body.Ready)
@@ -40,7 +41,7 @@ func (h *Handler) index(w http.ResponseWriter, r *http.Request) error {
 
 // load makes a model ready, of the files in the body if there are some.
 func (h *Handler) load(w http.ResponseWriter, r *http.Request, name string) error {
-	parameters, err := h.parameters(w, r, `{"parameters":{"config":"{}","file:1/model.onnx":"<base64>"}}`)
+	parameters, err := h.parameters(w, r, h.o.MaxUpload, `{"parameters":{"config":"{}","file:1/model.onnx":"<base64>"}}`)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (h *Handler) load(w http.ResponseWriter, r *http.Request, name string) erro
 
 // unload takes a model out of service.
 func (h *Handler) unload(w http.ResponseWriter, r *http.Request, name string) error {
-	parameters, err := h.parameters(w, r, `{"parameters":{"unload_dependents":false}}`)
+	parameters, err := h.parameters(w, r, h.o.MaxBody, `{"parameters":{"unload_dependents":false}}`)
 	if err != nil {
 		return err
 	}
@@ -73,21 +74,21 @@ func (h *Handler) unload(w http.ResponseWriter, r *http.Request, name string) er
 	return nil
 }
 
-func (h *Handler) parameters(w http.ResponseWriter, r *http.Request, example string) (map[string]any, error) {
+func (h *Handler) parameters(w http.ResponseWriter, r *http.Request, limit int64, example string) (map[string]any, error) {
 	var body struct {
 		Parameters map[string]any `json:"parameters"`
 	}
-	err := h.readJSON(w, r, &body, example)
+	err := h.readJSON(w, r, &body, limit, example)
 	return body.Parameters, err
 }
 
 // readJSON reads a body, which may be empty. A server without a repository does not read it.
-func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, v any, example string) error {
+func (h *Handler) readJSON(w http.ResponseWriter, r *http.Request, v any, limit int64, example string) error {
 	if h.repository.From == nil {
 		return nil
 	}
-	b, err := h.readBody(w, r, nil, h.o.MaxUpload)
-	if err != nil || len(strings.TrimSpace(string(b[:min(len(b), 100)]))) == 0 {
+	b, err := h.readBody(w, r, nil, 0, limit)
+	if err != nil || len(bytes.TrimSpace(b)) == 0 {
 		return err
 	}
 	err = json.Unmarshal(b, v)

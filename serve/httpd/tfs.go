@@ -1,8 +1,10 @@
 package httpd
 
 import (
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/fairlead-ml/fairlead"
@@ -103,7 +105,10 @@ func (h *Handler) checkVersion(p tfsPath) error {
 		if _, err := fairlead.ParseVersion(p.version); err == nil {
 			return e.Hintf("a number goes as /versions/%s", p.version)
 		}
-		return e.Hintf("labels are the aliases of %s; GET /v2/models/%s lists its versions", d.Name, d.Name)
+		if len(d.Aliases) == 0 {
+			return e.Hintf("labels are aliases, and %s has none", d.Name)
+		}
+		return e.Hintf("labels are the aliases of %s: %s", d.Name, strings.Join(slices.Sorted(maps.Keys(d.Aliases)), ", "))
 	}
 	if _, err := fairlead.ParseVersion(p.version); !p.label && err != nil {
 		e := fairlead.Invalid("Failed to convert version: %.80s to numeric.", p.version)

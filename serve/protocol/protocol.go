@@ -50,7 +50,7 @@ func Classify(resp *serve.Response, options []codec.OutputOption) ([]fairlead.Te
 		if t == nil {
 			continue
 		}
-		best, err := codec.Classify(*t, o.Classes, classes(resp.Target, o.Name))
+		best, err := codec.Classify(*t, o.Classes, classes(resp.Target, o.Name, t.Width()))
 		if err != nil {
 			return nil, err
 		}
@@ -59,10 +59,15 @@ func Classify(resp *serve.Response, options []codec.OutputOption) ([]fairlead.Te
 	return outputs, nil
 }
 
-// classes are the labels of an output's columns, as far as known.
-func classes(t *route.Target, output string) []string {
-	if spec := t.Signature.Output(output); spec != nil {
-		return spec.Classes
+// classes are the labels of an output's columns, as far as known. One column of a model with two classes is the score of
+// the second.
+func classes(t *route.Target, output string, width int) []string {
+	spec := t.Signature.Output(output)
+	switch {
+	case spec == nil:
+		return nil
+	case width == 1 && len(spec.Classes) == 2:
+		return spec.Classes[1:]
 	}
-	return nil
+	return spec.Classes
 }
