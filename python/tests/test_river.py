@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = tmp_path_factory.mktemp("fairlead")
     http, grpc = free_ports(2)
     log = (data / "log.txt").open("w+")
-    args = [str(BIN.resolve()), "serve", "--data", str(data / "data")]
+    args = [str(BIN.resolve()), "serve", "--data", str(data / "data"), "--max-lag", "0"]
     args += ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
     process = subprocess.Popen(args, stdout=log, stderr=subprocess.STDOUT, cwd=data)
 
