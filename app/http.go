@@ -28,6 +28,7 @@ func (a *App) startHTTP(context.Context) error {
 	a.server = &http.Server{
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Minute, // of a whole request: a pushed model is large, a client that drips is not waited for
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
@@ -56,7 +57,17 @@ func (c *call) decode() (err error) {
 		err = c.check()
 	}
 	c.resp.Latency.Decode = c.lap()
-	return err
+	return c.advise(err)
+}
+
+// advise tells a client whose request does not fit the model where it is described, unless the error says better.
+func (c *call) advise(err error) error {
+	var e *fairlead.Error
+	if !errors.As(err, &e) || e.Code != fairlead.CodeInvalid || e.Hint != "" {
+		return err
+	}
+	advised := *e
+	return advised.Hintf("GET /v2/models/%[1]s says what the model takes, /v2/models/%[1]s/openapi.json with an example", c.req.Deployment)
 }
 
 // reroute looks again who answers, for the target was unloaded; false if that is the same as before or nobody.

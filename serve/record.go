@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -62,7 +63,7 @@ func byRow(ts []fairlead.Tensor, rows int) []fairlead.Tensor {
 // observe shows the request to the observers.
 func (c *call) observe(ctx context.Context) {
 	f := &Finished{
-		ID: c.resp.ID, Protocol: c.req.Protocol, Deployment: c.req.Deployment, Version: c.req.Version, Client: c.req.Client, Target: c.target,
+		ID: cmp.Or(c.resp.ID, c.in.ID, c.req.Input.ID), Protocol: c.req.Protocol, Deployment: c.req.Deployment, Version: c.req.Version, Client: c.req.Client, Target: c.target,
 		Received: c.req.Received, Stages: c.resp.Latency, Rows: c.rows, BatchRows: c.resp.BatchRows,
 		Cached: c.resp.Cached, Err: c.err,
 	}

@@ -95,7 +95,7 @@ func TestStagesTogether(t *testing.T) {
 		"http/oip first m@3 rows 2 of 2, cached false",
 		"http/oip again m@3 rows 2 of 0, cached true",
 		"http/oip other m@3 rows 1 of 1, cached false",
-		"http/oip  m@3 rows 0 of 0, cached false: ann may not use m",
+		"http/oip refused m@3 rows 0 of 0, cached false: ann may not use m",
 	}
 	if fmt.Sprint(book.lines) != fmt.Sprint(want) {
 		t.Errorf("observed %q", book.lines)

@@ -34,7 +34,8 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &method) {
 		w.Header().Set("Allow", method.allowed)
 		writeError(w, http.StatusMethodNotAllowed, ErrorBody{
-			Error: fmt.Sprintf("%s takes %s, but %s came", r.URL.Path, method.allowed, r.Method), Code: "method_not_allowed"})
+			Error: fmt.Sprintf("%s takes %s, but %s came", r.URL.Path, method.allowed, r.Method), Code: "method_not_allowed",
+			Hint: "send it with " + method.allowed})
 		return
 	}
 	code := fairlead.CodeOf(err)
