@@ -23,12 +23,42 @@ func (c *call) check() error {
 	if err := engine.CheckOutputs(sig, c.in.Outputs); err != nil {
 		return err
 	}
-	c.rows = 1
-	if len(c.in.Tensors) > 0 {
-		c.rows = c.in.Tensors[0].Rows()
+	if err := c.countRows(sig); err != nil {
+		return err
 	}
 	return c.fillRows()
 }
+
+// countRows finds the rows of the request: those of the first input that the model takes any number of, else of the first
+// that is no scalar.
+func (c *call) countRows(sig *fairlead.Signature) error {
+	var of *fairlead.Tensor
+	for i := range sig.Inputs {
+		t := fairlead.Find(c.in.Tensors, sig.Inputs[i].Name)
+		if t == nil || len(t.Shape) == 0 {
+			continue
+		}
+		if shape := sig.Inputs[i].Shape; shape == nil || shape[0] < 0 {
+			of = t
+			break
+		}
+		if of == nil {
+			of = t
+		}
+	}
+	c.rows = 1
+	if of == nil {
+		return nil
+	}
+	c.rows = of.Rows()
+	if c.rows > maxHollow && of.Len() == 0 {
+		return fairlead.Invalid("input %q has shape %s: %d rows without a value", of.Name, fairlead.ShapeString(of.Shape), c.rows)
+	}
+	return nil
+}
+
+// maxHollow is how many rows a request may have that send nothing, so that nobody gets memory for the number alone.
+const maxHollow = 1 << 16
 
 // fit reads a vector of n values as n rows of one value where the model wants those, and the other way round.
 func (c *call) fit(sig *fairlead.Signature, t *fairlead.Tensor) {
@@ -148,11 +178,14 @@ func (c *call) explain(err error) error {
 	return err
 }
 
-// unequalRows lists the rows of the inputs, "" where they agree.
+// unequalRows lists the rows of the inputs that have any number of them, "" where they agree.
 func (c *call) unequalRows() string {
 	var counts []string
 	differ := false
 	for _, t := range c.in.Tensors {
+		if spec := c.target.Signature.Input(t.Name); len(t.Shape) == 0 || spec != nil && len(spec.Shape) > 0 && spec.Shape[0] >= 0 {
+			continue
+		}
 		counts = append(counts, fmt.Sprintf("%q %d", t.Name, t.Rows()))
 		differ = differ || t.Rows() != c.rows
 	}

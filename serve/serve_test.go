@@ -336,3 +336,68 @@ func TestNoRows(t *testing.T) {
 		t.Errorf("%+v, %v, %d recorded", resp, err, len(r.got))
 	}
 }
+
+// sided is a model over rows "x", with a scalar "k" and a threshold of one value beside them; it fails on k = 0.
+func sided() *fake.Session {
+	sig := fairlead.Signature{
+		Inputs: []fairlead.TensorSpec{
+			{Name: "k", Type: fairlead.Int64, Shape: []int64{}},
+			{Name: "threshold", Type: fairlead.FP32, Shape: []int64{1}},
+			{Name: "x", Type: fairlead.FP32, Shape: []int64{-1, 2}},
+		},
+		Outputs: []fairlead.TensorSpec{{Name: "y", Type: fairlead.FP32, Shape: []int64{-1, 2}}},
+	}
+	return fake.New(sig, func(_ context.Context, in []fairlead.Tensor) ([]fairlead.Tensor, error) {
+		if in[0].Data.([]int64)[0] == 0 {
+			return nil, errors.New("division by zero")
+		}
+		y := in[2]
+		y.Name = "y"
+		return []fairlead.Tensor{y}, nil
+	})
+}
+
+// The rows of a request are those of the inputs that have rows, whatever stands first.
+func TestRowsBesideScalars(t *testing.T) {
+	rec := &recorder{}
+	s := serve.New(serve.Options{Router: routerTo(t, target(1, sided())), Recorder: rec})
+	in := func(k int64) serve.Input {
+		return serve.Input{Tensors: []fairlead.Tensor{
+			{Name: "k", Type: fairlead.Int64, Shape: []int64{}, Data: []int64{k}},
+			{Name: "threshold", Type: fairlead.FP32, Shape: []int64{1}, Data: []float32{0.5}},
+			x(1, 2, 3, 4, 5, 6).Tensors[0],
+		}}
+	}
+	resp, err := s.Predict(t.Context(), serve.Request{Deployment: "m", Input: in(1)})
+	if err != nil || len(resp.Rows) != 3 || len(rec.got) != 1 || len(rec.got[0].Rows) != 3 || len(rec.got[0].Inputs) != 1 || len(rec.got[0].Outputs) != 1 {
+		t.Errorf("%+v, %v, recorded %+v", resp, err, rec.got)
+	}
+	if _, err = s.Predict(t.Context(), serve.Request{Deployment: "m", Input: in(0)}); err == nil || fairlead.CodeOf(err) == fairlead.CodeInvalid {
+		t.Errorf("a model that fails by itself: %v", err)
+	}
+}
+
+// Rows without a value cost nothing to send: as many as anybody writes into the shape are refused, not made.
+func TestRowsWithoutValues(t *testing.T) {
+	session := fake.New(fairlead.Signature{
+		Inputs:  []fairlead.TensorSpec{{Name: "x", Type: fairlead.FP32, Shape: []int64{-1, -1}}},
+		Outputs: []fairlead.TensorSpec{{Name: "y", Type: fairlead.FP32, Shape: []int64{-1, -1}}},
+	}, func(_ context.Context, in []fairlead.Tensor) ([]fairlead.Tensor, error) {
+		y := in[0]
+		y.Name = "y"
+		return []fairlead.Tensor{y}, nil
+	})
+	s := serve.New(serve.Options{Router: routerTo(t, target(1, session))})
+	ask := func(rows int64) error {
+		_, err := s.Predict(t.Context(), serve.Request{Deployment: "m", Input: serve.Input{
+			Tensors: []fairlead.Tensor{{Name: "x", Type: fairlead.FP32, Shape: []int64{rows, 0}, Data: []float32{}}},
+		}})
+		return err
+	}
+	if err := ask(3); err != nil {
+		t.Errorf("three rows: %v", err)
+	}
+	if err := ask(20_000_000); fairlead.CodeOf(err) != fairlead.CodeInvalid {
+		t.Errorf("twenty million rows: %v", err)
+	}
+}

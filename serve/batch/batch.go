@@ -44,17 +44,19 @@ type Executor struct {
 
 	mu    sync.Mutex
 	core  core
-	timer *time.Timer // asks for the next run when a delay has passed; nil before the first
+	timer *time.Timer   // asks for the next run when a delay has passed; nil before the first
+	due   time.Duration // when it does; never while it is not set
 	runs  sync.WaitGroup
 
-	closed, settled bool
-	closing         []*Queue
-	idle            chan struct{} // closed when nothing waits or runs any more after Close
+	closed  atomic.Bool // set under mu
+	settled bool
+	closing []*Queue
+	idle    chan struct{} // closed when nothing waits or runs any more after Close
 }
 
 // New makes an Executor. It starts no goroutine until requests are computed together.
 func New(o Options) *Executor {
-	e := &Executor{now: o.Now, waiting: o.Waiting, idle: make(chan struct{})}
+	e := &Executor{now: o.Now, waiting: o.Waiting, due: never, idle: make(chan struct{})}
 	e.core = core{slots: o.Slots, patience: o.Patience, aging: o.Aging}
 	if e.now == nil {
 		e.now = time.Now
@@ -112,7 +114,7 @@ func (e *Executor) Queue(name string, session engine.Session, s route.Settings) 
 
 // Request is one call of a model.
 type Request struct {
-	Inputs   []fairlead.Tensor // fit the model's signature; not changed, and not kept when Run has returned
+	Inputs   []fairlead.Tensor // fit the model's signature; not changed, but read even after Run where ctx ended it
 	Outputs  []string          // nil: all
 	Rows     int
 	Priority int // 1 is the most urgent, larger numbers less so; 0 counts as 2
@@ -134,7 +136,7 @@ type Answer struct {
 // "deadline_expired", and CodeUnavailable with "draining", which wraps engine.ErrClosed, on a closed queue. The deadline
 // is ctx's. When everybody whose request is in a run has left, the run is broken off.
 func (q *Queue) Run(ctx context.Context, r Request) (Answer, error) {
-	if int64(r.Rows) <= q.quick.Load() {
+	if int64(r.Rows) <= q.quick.Load() && !q.executor.closed.Load() {
 		return q.beside(ctx, r)
 	}
 	if ctx.Err() != nil {
@@ -143,7 +145,7 @@ func (q *Queue) Run(ctx context.Context, r Request) (Answer, error) {
 	e := q.executor
 	now := e.now()
 	e.mu.Lock()
-	if q.closed || e.closed {
+	if q.closed || e.closed.Load() {
 		e.mu.Unlock()
 		return Answer{}, draining()
 	}
@@ -194,7 +196,7 @@ func (q *Queue) beside(ctx context.Context, r Request) (Answer, error) {
 // learnt brings quick up to date.
 func (q *Queue) learnt() {
 	rows := 0
-	if !q.closed && !q.executor.closed {
+	if !q.closed && !q.executor.closed.Load() {
 		rows = q.queue.cost.under(handOver)
 	}
 	if int64(rows) != q.quick.Load() {
@@ -299,19 +301,25 @@ func (e *Executor) arm(now time.Duration) {
 		return
 	}
 	at := e.core.wake(now)
-	switch {
-	case at == never:
-	case e.timer == nil:
-		e.timer = time.AfterFunc(at-now, e.tick)
-	default:
-		e.timer.Reset(at - now)
+	if at == never || at == e.due {
+		return
 	}
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	e.due = at
+	e.timer = time.AfterFunc(at-now, func() { e.tick(at) })
 }
 
-func (e *Executor) tick() {
+// tick is called when the timer says that it is at. The executor's clock may say otherwise, and would have requests wait
+// on for a time that has passed.
+func (e *Executor) tick(at time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.dispatch(e.now())
+	if e.due == at {
+		e.due = never
+	}
+	e.dispatch(e.start.Add(max(at, e.now().Sub(e.start))))
 }
 
 // reply gives a waiting caller its answer. The caller holds mu.

@@ -299,6 +299,118 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+// TestDelayWithAStandingClock: the timer counts, whatever the clock that decisions go by says.
+func TestDelayWithAStandingClock(t *testing.T) {
+	noon := time.Date(2001, 3, 1, 12, 0, 0, 0, time.UTC)
+	e := batch.New(batch.Options{Slots: 1, Now: func() time.Time { return noon }})
+	q := e.Queue("m", fake.Echo(2), route.Settings{MaxBatch: 8, Cost: dense, MaxDelay: 5 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	defer time.AfterFunc(2*time.Second, cancel).Stop()
+	if _, err := q.Run(ctx, row(1)); err != nil {
+		t.Errorf("a request whose delay has passed: %v", err)
+	}
+}
+
+// TestWrongCostBesideADelay: a cost that was learnt wrong refuses nobody while the cores are idle, be it that requests wait
+// for each other, and is learnt anew.
+func TestWrongCostBesideADelay(t *testing.T) {
+	e := batch.New(batch.Options{Slots: 1})
+	wrong := route.Cost{Fixed: 300 * time.Millisecond, PerRow: time.Millisecond}
+	delayed := e.Queue("delayed", fake.Echo(2), route.Settings{MaxBatch: 8, Cost: wrong, MaxDelay: time.Millisecond})
+	ask := func(q *batch.Queue) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := q.Run(ctx, row(1))
+		return err
+	}
+	for range 20 {
+		if err := ask(delayed); err != nil {
+			t.Fatalf("on an idle server: %v", err)
+		}
+	}
+	waits := e.Queue("waits", fake.Echo(2), route.Settings{MaxBatch: 8, Cost: dense, MaxDelay: time.Second})
+	other := e.Queue("other", fake.Echo(2), route.Settings{MaxBatch: 8, Cost: wrong})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := waits.Run(t.Context(), row(1)); err != nil {
+			t.Error(err)
+		}
+	})
+	until(t, func() bool { return waits.State().Waiting == 1 })
+	if err := ask(other); err != nil {
+		t.Errorf("beside a request that waits for others: %v", err)
+	}
+	if waits.State().Waiting != 1 {
+		t.Error("the delay was over before")
+	}
+	wg.Wait()
+}
+
+// TestCloseSendsAwayFromAQuickModel: a model that never waits is refused after Close like the others.
+func TestCloseSendsAwayFromAQuickModel(t *testing.T) {
+	e := batch.New(batch.Options{Slots: 1})
+	q := e.Queue("m", fake.Echo(2), route.Settings{Cost: route.Cost{PerRow: time.Microsecond}})
+	if _, err := q.Run(t.Context(), row(1)); err != nil || !q.State().Quick {
+		t.Fatal(err, q.State())
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Run(t.Context(), row(1)); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("after the executor's Close: %v", err)
+	}
+}
+
+// TestNothingIsKept: when a run is over, the executor holds neither its requests nor its model.
+func TestNothingIsKept(t *testing.T) {
+	e := batch.New(batch.Options{Slots: 2})
+	input, session := make(chan struct{}), make(chan struct{})
+	func() {
+		open := make(chan struct{})
+		s := gated(open, echo)
+		q := e.Queue("m", s, route.Settings{MaxBatch: 64, Cost: dense})
+		runtime.AddCleanup(s, func(struct{}) { close(session) }, struct{}{})
+		r := row(0)
+		runtime.AddCleanup(&r.Inputs[0].Data.([]float32)[0], func(struct{}) { close(input) }, struct{}{})
+		var wg sync.WaitGroup
+		for i := range 2 {
+			wg.Go(func() { _, _ = q.Run(t.Context(), row(0)) })
+			until(t, func() bool { return q.State().Running == i+1 })
+		}
+		for range 2 {
+			wg.Go(func() { _, _ = q.Run(t.Context(), r) })
+		}
+		until(t, func() bool { return q.State().Waiting == 2 })
+		close(open)
+		wg.Wait()
+		if err := q.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, freed := range []chan struct{}{input, session} {
+		for range 100 {
+			runtime.GC()
+			select {
+			case <-freed:
+			case <-time.After(5 * time.Millisecond):
+				continue
+			}
+			break
+		}
+	}
+	for name, freed := range map[string]chan struct{}{"a request's input": input, "a closed model": session} {
+		select {
+		case <-freed:
+		default:
+			t.Errorf("%s is kept", name)
+		}
+	}
+	if err := e.Close(t.Context()); err != nil { // the executor lives until here
+		t.Error(err)
+	}
+}
+
 // TestQuickModel: a model quicker than a hand-over learns to run beside the executor.
 func TestQuickModel(t *testing.T) {
 	q := batch.New(batch.Options{Slots: 1}).Queue("m", fake.Echo(2), route.Settings{MaxBatch: 64})

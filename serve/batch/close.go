@@ -30,7 +30,7 @@ func (q *Queue) Close(ctx context.Context) error {
 // every goroutine of the executor has ended, or ctx ends; its error is ctx's.
 func (e *Executor) Close(ctx context.Context) error {
 	e.mu.Lock()
-	e.closed = true
+	e.closed.Store(true)
 	e.settle()
 	e.mu.Unlock()
 	select {
@@ -51,7 +51,7 @@ func (e *Executor) settle() {
 		close(q.idle)
 		return true
 	})
-	if e.closed && !e.settled && e.core.busy == 0 && len(e.core.active) == 0 {
+	if e.closed.Load() && !e.settled && e.core.busy == 0 && len(e.core.active) == 0 {
 		e.settled = true
 		close(e.idle)
 		if e.timer != nil {

@@ -38,9 +38,9 @@ type run struct {
 	cancel func() // ends it when nobody does
 }
 
-// begin starts a run for a request that finds a core idle and nobody waiting; nil where it has to be admitted.
+// begin starts a run for a request that finds a core idle and nobody waiting for one; nil where it has to be admitted.
 func (c *core) begin(q *queue, rows int, now time.Duration) *run {
-	if len(c.active) > 0 || c.busy+q.weight > c.slots || q.delay > 0 && q.limit > 1 {
+	if c.busy+q.weight > c.slots || q.delay > 0 && q.limit > 1 || c.choose(now) != nil {
 		return nil
 	}
 	return c.start(q, rows, now)
@@ -70,14 +70,16 @@ func (c *core) finish(r *run, took time.Duration, learn bool) {
 	c.busy -= q.weight
 	q.inflight--
 	i := slices.Index(c.running, r)
-	c.running[i] = c.running[len(c.running)-1]
-	c.running = c.running[:len(c.running)-1]
+	last := len(c.running) - 1
+	c.running[i], c.running[last] = c.running[last], nil // a run holds its requests
+	c.running = c.running[:last]
 	q.lag += (took - r.expected) * time.Duration(q.weight)
 	q.count.Runs++
 	if learn || took > r.expected {
 		q.observe(r.rows, took)
 	}
 	if r.members == nil {
+		*r = run{} // it must not keep a model that is unloaded
 		c.free = append(c.free, r)
 	}
 }
@@ -132,11 +134,11 @@ func (c *core) rest(q *queue) {
 	}
 }
 
-// predict is when t's answer would be ready if it were admitted now. idle: a core would take it at once, and then it is
-// never refused, so that a cost that was learnt wrong is learnt anew.
+// predict is when t's answer would be ready if it were admitted now. idle: a core would take it at once, for those that
+// wait, if any, are set to wait for others; then it is never refused, so that a cost that was learnt wrong is learnt anew.
 func (c *core) predict(t *ticket, now time.Duration) (finish time.Duration, idle bool) {
 	q := t.queue
-	if len(c.active) == 0 && c.busy+q.weight <= c.slots {
+	if c.busy+q.weight <= c.slots && c.choose(now) == nil {
 		return 0, true
 	}
 	requests, rows := q.ahead(t)
@@ -172,7 +174,9 @@ func (c *core) next(now time.Duration) (r *run, dropped []*ticket) {
 		if q == nil || c.busy+q.weight > c.slots {
 			return nil, dropped
 		}
-		members, rows, late := q.take(now, c.aging)
+		// Who is alone takes nothing from others by a run that may be too late, and tells what a run takes.
+		only := c.busy == 0 && q.length == 1 && !c.othersReady(q, now)
+		members, rows, late := q.take(now, c.aging, only)
 		c.rest(q)
 		q.count.Dropped += uint64(len(late))
 		dropped = append(dropped, late...)
@@ -185,6 +189,10 @@ func (c *core) next(now time.Duration) (r *run, dropped []*ticket) {
 			return r, dropped
 		}
 	}
+}
+
+func (c *core) othersReady(q *queue, now time.Duration) bool {
+	return slices.ContainsFunc(c.active, func(o *queue) bool { return o != q && o.ready(now) <= now })
 }
 
 // choose is the queue that is furthest behind among those that are ready. If it needs more cores than are free, the

@@ -16,6 +16,8 @@ const (
 	misfit  = 0.15  // mean relative error of the line from which on the measured table is used instead
 	fresh   = 4096  // runs after which a size that was not seen again is forgotten
 	enough  = 16    // runs before a cost that was not measured at load is believed
+
+	preempted = 8 // times the expected cost: a run that took longer was not the model's own
 )
 
 // cost is what a run of b rows takes. It learns L(b) = a + c·b from the runs themselves by least squares of the relative
@@ -46,7 +48,8 @@ func (l *cost) seed(from route.Cost, largest int) {
 		return
 	}
 	l.learnt, l.seeded = true, true
-	l.a, l.c, l.r = float64(from.Fixed), float64(from.PerRow), float64(from.Residual)
+	l.a, l.c = float64(from.Fixed), float64(from.PerRow)
+	l.r = min(float64(from.Residual), preempted*l.line(1))
 	for _, rows := range []float64{1, float64(max(largest, 2))} {
 		l.add(rows, l.line(rows), 20)
 	}
@@ -76,7 +79,7 @@ func (l *cost) observe(rows int, took time.Duration) {
 	expected := float64(l.of(rows))
 	if known && expected > 0 {
 		l.learnResidual(t, expected)
-		t = min(t, 8*expected) // a run that was preempted says little about the model
+		t = min(t, preempted*expected) // it says little about the model
 	}
 	l.learnSize(b, t)
 	l.w, l.b, l.bb, l.t, l.bt = l.w*forget, l.b*forget, l.bb*forget, l.t*forget, l.bt*forget
@@ -122,10 +125,10 @@ func (l *cost) fit() {
 }
 
 // learnResidual moves r by a step at each run so that one in a hundred exceeds it (stochastic approximation of a
-// quantile).
+// quantile). The step follows what r is, too, so that one that is far too large is halved in some thousand runs.
 func (l *cost) learnResidual(t, expected float64) {
 	const over = 0.01
-	step := 0.05 * expected
+	step := max(0.05*expected, 0.1*l.r)
 	if t-expected > l.r {
 		l.r += step * (1 - over)
 	} else {

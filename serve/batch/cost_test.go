@@ -59,3 +59,21 @@ func TestCost(t *testing.T) {
 		})
 	}
 }
+
+// TestResidualHeals: a model that was measured while the machine was busy elsewhere is believed to be unsteady for some
+// thousand runs, and not for longer.
+func TestResidualHeals(t *testing.T) {
+	const us = time.Microsecond
+	var l cost
+	l.seed(route.Cost{Fixed: 60 * us, PerRow: 40 * us, Residual: 30 * time.Millisecond}, 1)
+	if l.residual() > time.Millisecond {
+		t.Errorf("at load %v, of a run of 100 µs", l.residual())
+	}
+	l.r = float64(30 * time.Millisecond) // as after a bad hour
+	for range 8000 {
+		l.observe(1, 100*us)
+	}
+	if l.residual() > 200*us {
+		t.Errorf("still %v after 8000 runs of 100 µs", l.residual())
+	}
+}

@@ -215,12 +215,15 @@ func (q *queue) ready(now time.Duration) time.Duration {
 }
 
 // take forms the next batch. late are those that cannot be answered in time any more, and those that are given up for the
-// others.
-func (q *queue) take(now, aging time.Duration) (members []*ticket, rows int, late []*ticket) {
+// others. only says that there are no others, which spares a request whose deadline has not passed yet.
+func (q *queue) take(now, aging time.Duration, only bool) (members []*ticket, rows int, late []*ticket) {
 	q.turns++
 	first := q.first(now, aging)
 	lane, end := first.lane, first.deadline
 	q.remove(first)
+	if only && now < first.deadline {
+		return []*ticket{first}, first.rows, nil
+	}
 	if q.tooLate(first, now) || q.holdsUp(first, lane, now) {
 		q.pressed = now
 		return nil, 0, []*ticket{first}

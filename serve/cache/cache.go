@@ -10,6 +10,7 @@ package cache
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -34,16 +35,26 @@ type Options struct {
 type Cache struct {
 	now    func() time.Time
 	common *otter.Cache[Key, *answer]
-	models atomic.Pointer[map[string]*model]
+	models atomic.Pointer[map[pool]*model]
 
 	mu      sync.Mutex // adds models, and guards the flights
 	flights map[Key]*flight
 	running sync.WaitGroup
 }
 
-// model is what the cache knows of one model.
+// pool names where the answers of a model are kept. Versions of one deployment may have different budgets.
+type pool struct {
+	name   string
+	budget int64
+}
+
+// maxPools of one name have a budget of their own: two versions stay loaded, and a third while it takes their place. The one
+// made first makes room.
+const maxPools = 3
+
+// model is what the cache knows of one pool.
 type model struct {
-	budget  int64
+	made    int                        // one after the other
 	answers *otter.Cache[Key, *answer] // its own where it has a budget, else the common one
 	counts  counts
 }
@@ -63,7 +74,7 @@ func New(o Options) *Cache {
 	}
 	c := &Cache{now: o.Now, flights: map[Key]*flight{}}
 	c.common = c.answers(o.Bytes)
-	c.models.Store(&map[string]*model{})
+	c.models.Store(&map[pool]*model{})
 	return c
 }
 
@@ -196,35 +207,56 @@ func (c *Cache) keep(key Key, m *model, ttl time.Duration, outputs []fairlead.Te
 // overhead is what an answer takes beside its data: key, node of the cache, headers.
 const overhead = 256
 
-// model finds or adds the model of an entry. A budget that changed makes a new, empty pool.
+// model finds or adds the pool of an entry.
 func (c *Cache) model(e Entry) *model {
-	if m := (*c.models.Load())[e.Model]; m != nil && m.budget == e.Budget {
+	key := pool{e.Model, max(0, e.Budget)}
+	if m := (*c.models.Load())[key]; m != nil {
 		return m
 	}
-	c.change(func(all map[string]*model) {
-		old := all[e.Model]
-		if old != nil && old.budget == e.Budget {
+	var m *model
+	c.change(func(all map[pool]*model) {
+		if m = all[key]; m != nil {
 			return
 		}
-		m := &model{budget: e.Budget, answers: c.common}
-		if e.Budget > 0 {
-			m.answers = c.answers(e.Budget)
+		m = &model{answers: c.common}
+		if key.budget > 0 {
+			m.answers = c.answers(key.budget)
+			c.makeRoom(all, m, key.name)
 		}
-		if old != nil {
-			m.counts.carry(&old.counts)
-			c.drop(old)
-		}
-		all[e.Model] = m
+		all[key] = m
 	})
-	return c.model(e)
+	return m
+}
+
+// makeRoom drops the oldest pool of a name that has as many as it may, and lets m count on from there.
+func (c *Cache) makeRoom(all map[pool]*model, m *model, name string) {
+	var oldest pool
+	pools := 0
+	for key, other := range all {
+		if key.name != name || key.budget == 0 {
+			continue
+		}
+		pools++
+		m.made = max(m.made, other.made+1)
+		if oldest.name == "" || other.made < all[oldest].made {
+			oldest = key
+		}
+	}
+	if pools >= maxPools {
+		m.counts.carry(&all[oldest].counts)
+		c.drop(all[oldest])
+		delete(all, oldest)
+	}
 }
 
 // Forget drops the counts of a model that is gone, and its answers if it had a budget of its own. Others fall out by age.
 func (c *Cache) Forget(name string) {
-	c.change(func(all map[string]*model) {
-		if m := all[name]; m != nil {
-			c.drop(m)
-			delete(all, name)
+	c.change(func(all map[pool]*model) {
+		for key, m := range all {
+			if key.name == name {
+				c.drop(m)
+				delete(all, key)
+			}
 		}
 	})
 }
@@ -236,13 +268,10 @@ func (c *Cache) drop(m *model) {
 	}
 }
 
-func (c *Cache) change(edit func(map[string]*model)) {
+func (c *Cache) change(edit func(map[pool]*model)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make(map[string]*model, len(*c.models.Load())+1)
-	for name, m := range *c.models.Load() {
-		all[name] = m
-	}
+	all := maps.Clone(*c.models.Load())
 	edit(all)
 	c.models.Store(&all)
 }

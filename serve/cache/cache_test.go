@@ -255,12 +255,14 @@ func TestBudgets(t *testing.T) {
 		s := c.Stats()
 		return s["small"].Bytes <= 64<<10 && s["m"].Bytes <= 1<<20 && s["small"].Evicted > 900 && s["m"].Entries > 700
 	}, func() string { return fmt.Sprintf("%+v", c.Stats()) })
-	// A changed budget starts again, and counters do not go back.
+	// A changed budget starts again, the pools of old ones go, and counters do not go back.
 	before := c.Stats()["small"]
-	small.Budget *= 2
-	fill(small, 1)
-	if s := c.Stats()["small"]; s.Misses != before.Misses+1 || s.Entries != 1 {
-		t.Errorf("after a change: %+v, before %+v", s, before)
+	for range 3 {
+		small.Budget *= 2
+		fill(small, 1)
+	}
+	if s := c.Stats()["small"]; s.Misses != before.Misses+3 || s.Entries != 3 {
+		t.Errorf("after three changes: %+v, before %+v", s, before)
 	}
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(c)
@@ -274,6 +276,27 @@ func TestBudgets(t *testing.T) {
 	c.Forget("small")
 	if s, ok := c.Stats()["small"]; ok {
 		t.Errorf("forgotten: %+v", s)
+	}
+}
+
+// TestTwoBudgets: two versions of a deployment that are asked in turn keep their answers, each within its own budget.
+func TestTwoBudgets(t *testing.T) {
+	c := open(t, cache.Options{})
+	ran := 0
+	for range 100 {
+		for _, budget := range []int64{64 << 10, 128 << 10, 0} {
+			e := cache.Entry{Model: "m", TTL: time.Hour, Budget: budget}
+			key := cache.KeyOf(fairlead.Digest(fmt.Sprint(budget)), []fairlead.Tensor{floats("x", 1)})
+			if _, _, err := c.Do(t.Context(), key, e, func(context.Context) ([]fairlead.Tensor, error) {
+				ran++
+				return []fairlead.Tensor{floats("y", 1)}, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if s := c.Stats()["m"]; ran != 3 || s.Misses != 3 || s.Hits != 297 || s.Entries != 3 {
+		t.Errorf("%d runs, %+v", ran, s)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// counts are those of one model.
+// counts are those of one pool.
 type counts struct {
 	hits, misses, shared, refused atomic.Uint64
 	evicted, expired              atomic.Uint64
@@ -57,11 +57,12 @@ type Stats struct {
 // Stats reads the counts by model.
 func (c *Cache) Stats() map[string]Stats {
 	all := map[string]Stats{}
-	for name, m := range *c.models.Load() {
-		n := &m.counts
-		all[name] = Stats{
-			Hits: n.hits.Load(), Shared: n.shared.Load(), Misses: n.misses.Load(), Refused: n.refused.Load(),
-			Evicted: n.evicted.Load(), Expired: n.expired.Load(), Entries: n.entries.Load(), Bytes: n.bytes.Load(),
+	for key, m := range *c.models.Load() {
+		n, s := &m.counts, all[key.name]
+		all[key.name] = Stats{
+			Hits: s.Hits + n.hits.Load(), Shared: s.Shared + n.shared.Load(), Misses: s.Misses + n.misses.Load(),
+			Refused: s.Refused + n.refused.Load(), Evicted: s.Evicted + n.evicted.Load(), Expired: s.Expired + n.expired.Load(),
+			Entries: s.Entries + n.entries.Load(), Bytes: s.Bytes + n.bytes.Load(),
 		}
 	}
 	return all

@@ -71,7 +71,7 @@ func (g *Golden) Check(run func(in []fairlead.Tensor) ([]fairlead.Tensor, error)
 		return nil
 	}
 	err := fairlead.Invalid("the model does not give its golden answers: %s; %d of %d cases differ", first, bad, len(g.Cases)).
-		Hintf("the graph, the runtime or the processor computes otherwise than when they were made: correct golden.json, or widen its tolerance (absolute %g, relative %g now)",
+		Hintf("the graph, the runtime or the processor computes otherwise than when they were made: correct golden.json, or widen its tolerance (absolute %g, relative %g now); without one, a new push makes new ones",
 			g.Absolute, g.Relative)
 	err.Reason = "golden_mismatch"
 	return err
