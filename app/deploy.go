@@ -29,7 +29,7 @@ type deployment struct {
 	Previous []fairlead.Version `json:"previous,omitempty"` // newest last; what a rollback goes back to
 	Changed  time.Time          `json:"changed"`
 	Unloaded bool               `json:"unloaded,omitempty"` // on request: nothing of it is in memory until it is loaded again
-	Override *override          `json:"override,omitempty"` // what a client asked for when it loaded the model
+	Override *override          `json:"override,omitempty"` // what a client asked for when it loaded the live version
 
 	revision uint64
 	failed   error // why its live version does not serve
@@ -48,6 +48,7 @@ type version struct {
 	session   engine.Session
 	target    *route.Target // in the route tables since the session was loaded
 	probed    *probed       // what the probe found; kept when the session is closed
+	override  *override     // what the session was loaded with
 }
 
 // deployer decides which version answers under which name. It keeps the live version and the one before it loaded, so
@@ -201,7 +202,15 @@ func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.V
 	if err := d.ensure(ctx, next, v); err != nil {
 		return err
 	}
+	next.Override = d.loadedWith(model, v)
 	return d.commit(ctx, old, next)
+}
+
+// refresh lets the routes follow aliases that have moved.
+func (d *deployer) refresh() {
+	d.change.Lock()
+	defer d.change.Unlock()
+	d.publish(nil)
 }
 
 func (d *deployer) get(name fairlead.Name) *deployment {
@@ -212,8 +221,9 @@ func (d *deployer) get(name fairlead.Name) *deployment {
 
 // commit writes the state first and swaps the routes after: a crash in between serves the new state at the next start.
 // When the state cannot be written, old (nil: no such deployment) goes on as it was. retired are sessions that others have
-// taken the place of already.
+// taken the place of already. It goes on without whoever asked for it: a write that was given up may have been made.
 func (d *deployer) commit(ctx context.Context, old, next *deployment, retired ...*route.Target) error {
+	ctx = context.WithoutCancel(ctx)
 	raw, err := json.Marshal(next)
 	if err != nil {
 		return err
@@ -253,6 +263,7 @@ func (d *deployer) Rollback(ctx context.Context, name fairlead.Name) (api.Rollba
 	if err := d.ensure(ctx, next, next.Live); err != nil {
 		return api.RollbackAnswer{}, err
 	}
+	next.Override = d.loadedWith(name, next.Live)
 	if err := d.commit(ctx, dep, next); err != nil {
 		return api.RollbackAnswer{}, err
 	}

@@ -87,7 +87,11 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	if err != nil {
 		return nil, err
 	}
-	found, session, err := d.probe(ctx, known, b, wishOf(b.File, dep.Override))
+	var o *override
+	if v == dep.Live {
+		o = dep.Override
+	}
+	found, session, err := d.probe(ctx, known, b, wishOf(b.File, o))
 	if err != nil {
 		return nil, fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
 	}
@@ -97,11 +101,18 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	old := known.target
-	known.session, known.probed, known.target = session, found, &route.Target{
+	known.session, known.probed, known.override, known.target = session, found, o, &route.Target{
 		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: "fp32",
 		Role: fairlead.RoleLive, Signature: known.sig, Session: session, Settings: found.settings,
 	}
 	return old, nil
+}
+
+// loadedWith is the override that a loaded version runs with.
+func (d *deployer) loadedWith(name fairlead.Name, v fairlead.Version) *override {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.versions[versionKey{name, v}].override
 }
 
 func (d *deployer) setLoading(key versionKey, on bool) {

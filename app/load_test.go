@@ -16,6 +16,7 @@ import (
 	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/engine/fake"
 	"github.com/fairlead-ml/fairlead/ship/bundle"
+	"github.com/fairlead-ml/fairlead/ship/registry/registrytest"
 )
 
 // A thousand reloads while clients ask: nobody notices.
@@ -215,6 +216,71 @@ func TestWishes(t *testing.T) {
 		}
 	}
 	settings(16, delay, time.Hour)
+}
+
+// What a client asked for at a load holds for the version it loaded, until it goes: a rollback and a restart agree on it.
+func TestWishesAndRollback(t *testing.T) {
+	s := openShop(t)
+	batch := func(v fairlead.Version, want int) {
+		t.Helper()
+		target, err := s.router.Load().Lookup("m", v.String())
+		if err != nil || target.Settings.MaxBatch != want {
+			t.Errorf("version %d: %+v (%v), want batches of %d", v, target, err, want)
+		}
+	}
+	four := 4
+	s.mustPush("m", 1)
+	if err := s.loadAgain(t.Context(), "m", &override{MaxBatch: &four}); err != nil {
+		t.Fatal(err)
+	}
+	s.mustPush("m", 2)
+	if _, err := s.Rollback(t.Context(), "m"); err != nil {
+		t.Fatal(err)
+	}
+	batch(1, 4)
+	s.start(s.registry)
+	batch(1, 4)
+	// The version before was never asked for that way.
+	s.mustPush("m", 2)
+	if err := s.loadAgain(t.Context(), "m", &override{MaxBatch: &four}); err != nil {
+		t.Fatal(err)
+	}
+	s.mustPush("m", 3)
+	if err := s.loadAgain(t.Context(), "m", &override{MaxBatch: &four}); err != nil {
+		t.Fatal(err)
+	}
+	s.start(s.registry)
+	batch(3, 4)
+	batch(2, 1)
+}
+
+// impatient is a store whose client goes away while it writes: it has written, but cannot say so.
+type impatient struct {
+	*registrytest.KV
+	leave func()
+}
+
+func (i *impatient) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	i.leave()
+	rev, err := i.KV.Put(ctx, key, value, revision)
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	return rev, err
+}
+
+// Whoever sent the push may go away when the version is checked: memory and store go on saying the same.
+func TestClientLeavesAtCommit(t *testing.T) {
+	s := openShop(t)
+	s.mustPush("m", 1)
+	ctx, leave := context.WithCancel(t.Context())
+	s.kv = &impatient{s.states, leave}
+	if err := s.loadAgain(ctx, "m", &override{}); err != nil {
+		t.Errorf("the client left: %v", err)
+	}
+	s.kv = s.states
+	s.mustPush("m", 2)
+	s.serves("m", 2, 1, 2)
 }
 
 // A version that does not give its golden answers does not serve, and what it should replace goes on.

@@ -26,20 +26,40 @@ import (
 // Push implements admin.Models: read → check against the graph → profile the reference → golden vectors → seal → store → put live.
 // Nothing is stored unless everything before it worked.
 func (a *App) Push(ctx context.Context, name fairlead.Name, alias string, tar bool, body []byte) (api.PushAnswer, error) {
+	if alias != "" {
+		if err := registry.CheckAlias(alias); err != nil {
+			return api.PushAnswer{}, err
+		}
+	}
 	b, err := a.seal(ctx, name, tar, body)
 	if err != nil {
 		return api.PushAnswer{}, err
 	}
-	entry, existing, err := a.registry.Add(ctx, name, b, time.Now().UTC(), alias)
+	entry, existing, err := a.registry.Add(ctx, name, b, time.Now().UTC(), "")
 	if err != nil {
 		return api.PushAnswer{}, err
 	}
 	if err := a.deployer.deploy(ctx, name, entry.Version); err != nil {
 		return api.PushAnswer{}, err
 	}
+	if err := a.point(ctx, entry, alias); err != nil {
+		return api.PushAnswer{}, err
+	}
 	a.log.Info("pushed", "model", name, "version", entry.Version, "digest", entry.Digest.Short(), "existing", existing)
 	v, err := a.modelVersion(ctx, name, entry)
 	return api.PushAnswer{ModelVersion: v, Deployment: string(name), Existing: existing}, err
+}
+
+// point lets an alias, if there is one, lead to a version that serves, whether or not the client still waits.
+func (a *App) point(ctx context.Context, e registry.Entry, alias string) error {
+	if alias == "" {
+		return nil
+	}
+	if err := a.registry.SetAlias(context.WithoutCancel(ctx), e.Model, alias, e.Version); err != nil {
+		return err
+	}
+	a.deployer.refresh()
+	return nil
 }
 
 // seal makes a bundle of what was uploaded.

@@ -3,6 +3,7 @@ package app
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/ship/bundle"
 )
 
@@ -232,4 +234,41 @@ func TestStopCutsOffASlowClient(t *testing.T) {
 	}
 	_ = w.Close()
 	<-done
+}
+
+// A push that does not get as far as serving leaves the aliases where they were.
+func TestFailedPushMovesNoAlias(t *testing.T) {
+	a := open(t, t.TempDir())
+	push := func(graph, alias string) error {
+		_, err := a.Push(t.Context(), "m", alias, false, testModel(t, graph))
+		return err
+	}
+	aliases := func() map[string]fairlead.Version {
+		m, err := a.registry.Model(t.Context(), "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Aliases
+	}
+	if err := push("tree", "best"); err != nil {
+		t.Fatal(err)
+	}
+	load := a.deployer.load
+	a.deployer.load = func([]byte, int) (engine.Session, error) { return nil, errors.New("no memory") }
+	if err := push("identity_fp32", "best"); err == nil {
+		t.Error("pushed without memory")
+	}
+	if err := push("identity_fp32", "No Alias"); fairlead.CodeOf(err) != fairlead.CodeInvalid {
+		t.Errorf("an alias that is none: %v", err)
+	}
+	if got := aliases(); got["best"] != 1 {
+		t.Errorf("the alias points at %v, and version 1 serves", got)
+	}
+	a.deployer.load = load
+	if err := push("identity_fp32", "best"); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := a.router.Load().Lookup("m", "best"); err != nil || target.Version != 2 || aliases()["best"] != 2 {
+		t.Errorf("%+v, %v, %v", target, err, aliases())
+	}
 }

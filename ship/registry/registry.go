@@ -71,7 +71,7 @@ func (r *Registry) Add(ctx context.Context, model fairlead.Name, b *bundle.Bundl
 		return Entry{}, false, err
 	}
 	if alias != "" {
-		if err := checkAlias(alias); err != nil {
+		if err := CheckAlias(alias); err != nil {
 			return Entry{}, false, err
 		}
 	}
@@ -116,7 +116,7 @@ func (m *Model) point(alias string, v fairlead.Version) {
 
 // SetAlias lets an alias of a model point at one of its versions.
 func (r *Registry) SetAlias(ctx context.Context, model fairlead.Name, alias string, v fairlead.Version) error {
-	if err := checkAlias(alias); err != nil {
+	if err := CheckAlias(alias); err != nil {
 		return err
 	}
 	return r.update(ctx, model, func(m *Model) error {

@@ -15,8 +15,8 @@ const minPrefix = 4
 var aliasPattern = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
 var versionPattern = regexp.MustCompile(`^v?[0-9]+$`)
 
-// checkAlias keeps aliases apart from ordinals.
-func checkAlias(alias string) error {
+// CheckAlias says whether a name may be an alias: it must not look like a version. The error is CodeInvalid.
+func CheckAlias(alias string) error {
 	if !aliasPattern.MatchString(alias) || versionPattern.MatchString(alias) {
 		return fairlead.Invalid("%q is not an alias", alias).
 			Hintf("an alias has 1 to 64 of a-z 0-9 . _ - and starts with a letter, for example %q; %q would be a version", Champion, "v3")
