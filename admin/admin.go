@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -59,13 +60,18 @@ type Options struct {
 
 type server struct{ Options }
 
-// New registers the control API on mux. It sets huma's process-wide error shape, so that validation errors have the
-// same body as every other error of the server.
-func New(mux *http.ServeMux, opt Options) huma.API {
+// setErrorShape writes huma's variables once: a process may hold more than one server.
+var setErrorShape = sync.OnceFunc(func() {
 	huma.NewError = newError
 	huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return newError(status, msg, errs...)
 	}
+})
+
+// New registers the control API on mux. It sets huma's process-wide error shape, so that validation errors have the
+// same body as every other error of the server.
+func New(mux *http.ServeMux, opt Options) huma.API {
+	setErrorShape()
 	config := huma.DefaultConfig("fairlead control API", opt.Version)
 	config.OpenAPIPath = "/api/openapi"
 	config.DocsPath = "" // huma's own page loads its viewer from a foreign host

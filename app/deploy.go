@@ -239,8 +239,10 @@ func (d *deployer) commit(ctx context.Context, old, next *deployment, retired ..
 	d.mu.Lock()
 	d.deployments[next.Name] = next
 	d.mu.Unlock()
-	d.warmPrevious(ctx, next)
 	d.publish(append(d.retire(next.Name, next.warm()), retired...))
+	if d.warmPrevious(ctx, next) { // after the swap: a rollback is in a hurry
+		d.publish(nil)
+	}
 	return nil
 }
 

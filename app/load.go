@@ -173,16 +173,26 @@ func (d *deployer) rest(ctx context.Context, ran time.Duration) {
 	}
 }
 
-// warmPrevious keeps the version before the live one loaded.
-func (d *deployer) warmPrevious(ctx context.Context, dep *deployment) {
+// warmPrevious keeps the version before the live one loaded, and says whether it had to load it.
+func (d *deployer) warmPrevious(ctx context.Context, dep *deployment) (loaded bool) {
 	for _, v := range dep.warm() {
-		if v == dep.Live {
+		if v == dep.Live || d.isLoaded(dep.Name, v) {
 			continue
 		}
 		if err := d.ensure(ctx, dep, v); err != nil {
 			d.log.Warn("the version before does not load; a rollback to it would fail", "deployment", dep.Name, "version", v, "err", err)
+			continue
 		}
+		loaded = true
 	}
+	return loaded
+}
+
+func (d *deployer) isLoaded(name fairlead.Name, v fairlead.Version) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := d.versions[versionKey{name, v}]
+	return known != nil && known.session != nil
 }
 
 // warm lists the versions that stay loaded: the live one, and the one that a rollback goes to.

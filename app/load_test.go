@@ -251,7 +251,44 @@ func TestWishesAndRollback(t *testing.T) {
 	}
 	s.start(s.registry)
 	batch(3, 4)
-	batch(2, 1)
+	if target, err := s.router.Load().Lookup("m", "2"); err != nil || target.Settings.MaxBatch == 4 {
+		t.Errorf("version 2: %+v (%v), want the batches that were measured", target, err)
+	}
+}
+
+// A rollback is one swap: it does not wait until the version for the next one is loaded.
+func TestRollbackAtOnce(t *testing.T) {
+	s := openShop(t)
+	for n := 1; n <= 3; n++ {
+		s.mustPush("m", n)
+	}
+	open := make(chan struct{})
+	s.mu.Lock()
+	s.gate = open
+	s.mu.Unlock()
+	done := make(chan error)
+	go func() {
+		_, err := s.Rollback(t.Context(), "m")
+		done <- err
+	}()
+	swapped := func() bool {
+		target, err := s.router.Load().Lookup("m", "")
+		return err == nil && target.Version == 2
+	}
+	for n := 0; n < 1000 && !swapped(); n++ {
+		time.Sleep(time.Millisecond)
+	}
+	if !swapped() {
+		t.Error("version 3 goes on while version 1 is loaded")
+	}
+	close(open)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s.serves("m", 2, 1, 2)
+	if _, err := s.router.Load().Lookup("m", "1"); err != nil {
+		t.Errorf("the version before: %v", err)
+	}
 }
 
 // impatient is a store whose client goes away while it writes: it has written, but cannot say so.
