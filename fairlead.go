@@ -6,7 +6,6 @@
 package fairlead
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,4 +83,4 @@ func ParseTask(s string) (Task, error) {
 }
 
 // String formats a version the way people write it after a name: flights@3.
-func (v Version) String() string { return fmt.Sprint(int(v)) }
+func (v Version) String() string { return strconv.Itoa(int(v)) }

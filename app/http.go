@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,7 +73,20 @@ func (a *App) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.Handle("GET /metrics", a.metrics())
 	mux.Handle("/", web.Handler())
-	return a.clouded(inference, mux)
+	return a.clouded(inference, direct(inference, mux))
+}
+
+// direct sends the requests that most are past the mux. Paths that the mux would clean up are its own.
+func direct(inference, mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		if r.Method == http.MethodPost && strings.HasPrefix(path, "/v2/models/") && strings.HasSuffix(path, "/infer") &&
+			!strings.Contains(path, "//") && !strings.Contains(path, "/.") {
+			inference.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // readiness is nil, or why the server takes no requests.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	chunkBytes = 6 << 20
 	// drainWithin is how long a stop tries to write what is left.
 	drainWithin = 20 * time.Second
+	// maxWaiting bounds the predictions that wait to be gathered.
+	maxWaiting = 16_384
 )
 
 // recorder takes finished predictions off the request path: it counts every row into per-minute profiles and writes the
@@ -32,11 +35,16 @@ type recorder struct {
 	slog     *slog.Logger
 	every    time.Duration // at most this much is lost by a crash, plus one write
 
-	queue    chan *fairlead.Prediction
-	pending  atomic.Int64 // rows in the queue and in the batch
+	// What waits is a list and no channel: nobody is woken for a single row.
+	mu      sync.Mutex
+	waiting []*fairlead.Prediction
+	rows    int           // of them
+	closed  bool          // nobody takes them any more
+	full    chan struct{} // a batch is together, or so many predictions that the list must be taken
+
+	pending  atomic.Int64 // rows that wait or are in the batch
 	recorded atomic.Uint64
 	dropped  atomic.Uint64
-	done     chan struct{}
 }
 
 // appender is the event log as the recorder needs it.
@@ -52,7 +60,7 @@ type versionInfo interface {
 func newRecorder(log appender, versions versionInfo, every time.Duration, l *slog.Logger) *recorder {
 	return &recorder{
 		log: log, versions: versions, every: every, slog: l,
-		queue: make(chan *fairlead.Prediction, 16_384), done: make(chan struct{}),
+		full: make(chan struct{}, 1),
 	}
 }
 
@@ -63,18 +71,35 @@ func (r *recorder) Record(p *fairlead.Prediction) {
 		r.drop(rows)
 		return
 	}
-	select {
-	case <-r.done: // nobody reads the queue any more
+	r.mu.Lock()
+	taken := !r.closed && len(r.waiting) < maxWaiting
+	if taken {
+		r.waiting = append(r.waiting, p)
+		r.rows += rows
+	}
+	full := r.rows >= flushRows || len(r.waiting) >= maxWaiting/2
+	r.mu.Unlock()
+	if !taken {
 		r.drop(rows)
 		return
-	default:
 	}
-	select {
-	case r.queue <- p:
-		r.recorded.Add(uint64(rows))
-	default:
-		r.drop(rows)
+	r.recorded.Add(uint64(rows))
+	if full {
+		select {
+		case r.full <- struct{}{}:
+		default: // it has been told already
+		}
 	}
+}
+
+// take gives what waits; used is memory to be used again. last is the end of taking: Record drops from then on.
+func (r *recorder) take(used []*fairlead.Prediction, last bool) []*fairlead.Prediction {
+	clear(used)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.waiting
+	r.waiting, r.rows, r.closed = used[:0], 0, last
+	return all
 }
 
 // drop counts rows that were pending and will not be written.
@@ -125,7 +150,6 @@ func (r *recorder) part(b *batch, key versionKey) *part {
 
 // Run gathers and writes until ctx ends, then drains the queue. It is the owner of the batch.
 func (r *recorder) Run(ctx context.Context) {
-	defer close(r.done)
 	// The end of ctx must not cut off a write that is under way: writing ends some time later.
 	write, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -134,26 +158,32 @@ func (r *recorder) Run(ctx context.Context) {
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	b := &batch{}
+	var all []*fairlead.Prediction
 	for {
 		select {
-		case p := <-r.queue:
-			r.gather(b, p)
-			if b.rows >= flushRows {
-				b = r.flush(write, b)
-			}
+		case <-r.full:
+			all = r.take(all, false)
+			b = r.gather(write, b, all)
 		case <-tick.C:
-			b = r.flush(write, b)
-		case <-ctx.Done():
-			r.drain(write, b)
+			all = r.take(all, false)
+			b = r.flush(write, r.gather(write, b, all))
+		case <-ctx.Done(): // the servers have stopped
+			r.flush(write, r.gather(write, b, r.take(nil, true)))
 			return
 		}
 	}
 }
 
-func (r *recorder) gather(b *batch, p *fairlead.Prediction) {
-	part := r.part(b, versionKey{p.Deployment, p.Version})
-	part.preds = append(part.preds, p)
-	b.rows += len(p.Rows)
+// gather adds predictions to the batch, which it writes and replaces whenever it is full.
+func (r *recorder) gather(ctx context.Context, b *batch, all []*fairlead.Prediction) *batch {
+	for _, p := range all {
+		part := r.part(b, versionKey{p.Deployment, p.Version})
+		part.preds = append(part.preds, p)
+		if b.rows += len(p.Rows); b.rows >= flushRows {
+			b = r.flush(ctx, b)
+		}
+	}
+	return b
 }
 
 // flush writes the batch and returns a fresh one. It tries until the log takes it or ctx ends: meanwhile the queue
@@ -301,20 +331,4 @@ func slice(all []fairlead.Tensor, from, to int) []fairlead.Tensor {
 		out[i] = all[i].Slice(from, to)
 	}
 	return out
-}
-
-// drain empties the queue after the servers have stopped.
-func (r *recorder) drain(ctx context.Context, b *batch) {
-	for {
-		select {
-		case p := <-r.queue:
-			r.gather(b, p)
-			if b.rows >= flushRows {
-				b = r.flush(ctx, b)
-			}
-		default:
-			r.flush(ctx, b)
-			return
-		}
-	}
 }

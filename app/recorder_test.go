@@ -91,8 +91,9 @@ func prediction(id string, rows int) *fairlead.Prediction {
 func runRecorder(log appender, every time.Duration) (*recorder, func()) {
 	r := newRecorder(log, oneVersion{}, every, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
-	go r.Run(ctx)
-	return r, func() { cancel(); <-r.done }
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	return r, func() { cancel(); running.Wait() }
 }
 
 func expect(t *testing.T, r *recorder, recorded, dropped, pending int) {

@@ -68,14 +68,18 @@ func (s *Store) Profiles(ctx context.Context, w watch.Window) ([][]byte, error) 
 	return blobs, rows.Err()
 }
 
-// Outcomes gives the predictions of the window with their latest labels; Label is empty where none has arrived.
-// A score that is null is NaN.
+// Outcomes gives the predictions of the window with their latest labels, one by one; those whose label has not arrived
+// come together, by their decision, with a score of 0 or 1. A score that is null is NaN.
 func (s *Store) Outcomes(ctx context.Context, w watch.Window) (uint64, []realised.Outcome, error) {
 	outcomes, err := s.outcomes(ctx, w)
 	if err != nil {
 		return 0, nil, fmt.Errorf("read outcomes of %s: %w", w, err)
 	}
-	return uint64(len(outcomes)), outcomes, nil
+	total := 0
+	for _, o := range outcomes {
+		total += max(1, o.Times)
+	}
+	return uint64(total), outcomes, nil
 }
 
 func (s *Store) outcomes(ctx context.Context, w watch.Window) ([]realised.Outcome, error) {
@@ -90,21 +94,25 @@ func (s *Store) outcomes(ctx context.Context, w watch.Window) ([]realised.Outcom
 	args := append(windowArgs(w), string(w.Deployment))
 	rows, err := s.db.QueryContext(ctx, `
 		WITH labelled AS (SELECT seq, label FROM outcomes WHERE `+inWindow+` AND deployment = ?),
-		     served AS (SELECT seq, score, predicted FROM rows.`+quote(string(w.Deployment))+` WHERE `+inWindow+`)
-		SELECT score, predicted, label FROM served LEFT JOIN labelled USING (seq)`,
-		append(args, windowArgs(w)...)...)
+		     served AS (SELECT seq, score, predicted FROM rows.`+quote(string(w.Deployment))+` WHERE `+inWindow+`),
+		     decided AS (SELECT CASE WHEN score IS NULL OR isnan(score) THEN NULL WHEN score >= ? THEN 1.0 ELSE 0.0 END AS score, predicted
+		                 FROM served ANTI JOIN labelled USING (seq))
+		SELECT score, predicted, label, 1 AS times FROM served JOIN labelled USING (seq)
+		UNION ALL SELECT score, predicted, NULL, count(*) FROM decided GROUP BY score, predicted`,
+		append(append(args, windowArgs(w)...), realised.Threshold)...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	outcomes := make([]realised.Outcome, 0, n)
+	var outcomes []realised.Outcome
+	var times int
 	var score sql.NullFloat64
 	var predicted, label sql.NullString
 	for rows.Next() {
-		if err := rows.Scan(&score, &predicted, &label); err != nil {
+		if err := rows.Scan(&score, &predicted, &label, &times); err != nil {
 			return nil, err
 		}
-		o := realised.Outcome{Score: score.Float64, Predicted: predicted.String, Label: label.String}
+		o := realised.Outcome{Score: score.Float64, Predicted: predicted.String, Label: label.String, Times: times}
 		if !score.Valid {
 			o.Score = math.NaN()
 		}

@@ -62,6 +62,9 @@ func (c *call) decode() (err error) {
 
 // advise tells a client whose request does not fit the model where it is described, unless the error says better.
 func (c *call) advise(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *fairlead.Error
 	if !errors.As(err, &e) || e.Code != fairlead.CodeInvalid || e.Hint != "" {
 		return err

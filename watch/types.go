@@ -114,8 +114,8 @@ type Source interface {
 	Changes(ctx context.Context) ([]Change, error)
 	// Profiles gives the marshalled profile.Counts of the minutes in the window, in any order.
 	Profiles(ctx context.Context, w Window) ([][]byte, error)
-	// Outcomes gives the number of predictions in the window and their outcomes. Predictions without a label may be
-	// among them, with an empty Label: they count for the predicted rate only.
+	// Outcomes gives the number of predictions in the window and their outcomes. Those without a label count for the
+	// predicted rate only: they may come together, by their decision, or not at all.
 	Outcomes(ctx context.Context, w Window) (total uint64, outcomes []realised.Outcome, err error)
 }
 

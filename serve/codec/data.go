@@ -190,7 +190,7 @@ func (v *values[T]) one(p *parser) error {
 
 // dims is the shape of a nested array, outermost first, and the number of its leaves.
 type dims struct {
-	shape  []int
+	shape  []int // until the parser reads another array
 	leaves int
 }
 
@@ -215,8 +215,10 @@ func (e *place) where(name string) string {
 
 // append reads an array. All arrays of one level must be of one length. A *place is what is wrong with a value.
 func (v *values[T]) append(p *parser, limit int) (dims, error) {
-	a := arrays[T]{v: v, p: p, limit: limit}
-	if err := a.level(0); err != nil {
+	a := arrays[T]{v: v, p: p, limit: limit, lengths: p.lengths[:0], path: p.path[:0]}
+	err := a.level(0)
+	p.lengths, p.path = a.lengths, a.path
+	if err != nil {
 		if place, ok := err.(*place); ok {
 			place.path = a.path[:a.depth:a.depth]
 		}

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -20,22 +21,39 @@ type blobs struct {
 // and the body is JSON alone; 0 for a raw request, whose body is the only input of the model. Nothing of the request
 // refers to the body afterwards. All errors are CodeInvalid or CodeUnsupported.
 func DecodeInfer(body []byte, header int, s *Schema) (*Request, error) {
-	return decodeInfer(body, header, s, &blobs{})
+	return decodeInfer(body, header, s, false)
 }
 
 // DecodeInferOwned is DecodeInfer for a body that the caller gives away if KeepsBody says so afterwards: then inputs of
 // 64 KiB or more share its memory in place of copies, and it must never be written to again. Only aligned data can be
 // shared: a body that starts BodyOffset(header) bytes behind an aligned address has its first blob aligned.
 func DecodeInferOwned(body []byte, header int, s *Schema) (*Request, error) {
-	return decodeInfer(body, header, s, &blobs{owned: true})
+	return decodeInfer(body, header, s, true)
 }
 
 // BodyOffset is how many bytes to leave free before a body in an aligned buffer so that the first byte behind its JSON
 // is aligned to 64 bytes.
 func BodyOffset(header int) int { return -header & 63 }
 
-func decodeInfer(body []byte, header int, s *Schema, b *blobs) (*Request, error) {
-	b.model = s.Model
+// reader is a parser with the binary part of its body. Readers are used again.
+type reader struct {
+	parser
+	blobs blobs
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+func decodeInfer(body []byte, header int, s *Schema, owned bool) (*Request, error) {
+	rd := readers.Get().(*reader)
+	defer readers.Put(rd)
+	r, err := rd.infer(body, header, s, owned)
+	*rd = reader{parser: parser{lengths: rd.lengths, path: rd.path}} // nothing of the body stays
+	return r, err
+}
+
+func (rd *reader) infer(body []byte, header int, s *Schema, owned bool) (*Request, error) {
+	b := &rd.blobs
+	b.model, b.owned = s.Model, owned
 	switch {
 	case header < -1 || header > len(body):
 		return nil, fairlead.Invalid("the header Inference-Header-Content-Length is %d, but the body has %d bytes", header, len(body)).
@@ -45,7 +63,8 @@ func decodeInfer(body []byte, header int, s *Schema, b *blobs) (*Request, error)
 	case header > 0:
 		b.there, b.rest, body = true, body[header:], body[:header]
 	}
-	p := &parser{b: body, blobs: b}
+	p := &rd.parser
+	p.b, p.blobs = body, b
 	r, err := p.request(s, (*Request).field)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type parser struct {
 	i     int
 	blobs *blobs // nil where the body has no binary part
 	plain []int  // outputs that do not say whether they go in binary form
+
+	lengths, path []int // of the array that is read: memory to be used again
 }
 
 // space skips white space and gives the byte after it, 0 at the end.

@@ -190,7 +190,7 @@ func (p *parser) tensor(i int) (fairlead.Tensor, error) {
 			return err
 		case "shape":
 			h.shape = true
-			h.tensor.Shape, err = p.shape(h.called(i))
+			h.tensor.Shape, err = p.shape(func() string { return h.called(i) })
 			return err
 		case "parameters":
 			h.binary, err = p.inputParameters(i)
@@ -237,21 +237,22 @@ func (h *head) called(i int) string {
 	return `"inputs"[` + strconv.Itoa(i) + `]`
 }
 
-func (p *parser) shape(of string) ([]int64, error) {
+// shape reads a shape; of says what its tensor is called in messages.
+func (p *parser) shape(of func() string) ([]int64, error) {
 	if p.space() != '[' {
-		return nil, fairlead.Invalid("the shape of %s is %s; expected an array of integers", of, p.found())
+		return nil, fairlead.Invalid("the shape of %s is %s; expected an array of integers", of(), p.found())
 	}
 	shape := make([]int64, 0, 4)
 	err := p.array(func(i int) error {
 		d, err := parseSigned[int64](p)
 		if err != nil {
-			return fairlead.Invalid("dimension %d of the shape of %s is %s; expected an integer", i, of, p.found())
+			return fairlead.Invalid("dimension %d of the shape of %s is %s; expected an integer", i, of(), p.found())
 		}
 		if d < 0 {
-			return negative(of, i, d)
+			return negative(of(), i, d)
 		}
 		if i >= maxRank {
-			return tooManyDimensions(of)
+			return tooManyDimensions(of())
 		}
 		shape = append(shape, d)
 		return nil
@@ -297,7 +298,7 @@ func product(shape []int64) (int, bool) {
 // data reads the values of a tensor whose name, type and shape are known.
 func (p *parser) data(h *head) error {
 	t := &h.tensor
-	name := "input " + quote(t.Name)
+	name := func() string { return "input " + quote(t.Name) }
 	values := newColumn(t.Type, false)
 	if values == nil {
 		return unknownType(t.Name, t.Type)
@@ -307,28 +308,34 @@ func (p *parser) data(h *head) error {
 		return tooLargeShape(t.Name, t.Shape)
 	}
 	if p.space() != '[' {
-		return fairlead.Invalid("the data of %s are %s; expected an array", name, p.found())
+		return fairlead.Invalid("the data of %s are %s; expected an array", name(), p.found())
 	}
 	// A value takes at least two bytes, so a short body with a large shape reserves little.
 	values.reserve(min(want, (len(p.b)-p.i)/2+1))
 	d, err := values.append(p, want)
-	var at *place
-	switch {
-	case errors.As(err, &at) && at.err != nil:
-		e := fairlead.Invalid("%s: %s %s; expected %s (%s)", name, at.where("data"), at.text, expectation(at.err, t.Type), t.Type)
-		return hint(e, at.err, p.space(), t.Type)
-	case errors.As(err, &at):
-		return fairlead.Invalid("%s: %s %s", name, at.where("data"), at.text).
-			Hintf("send the data flat, or nested with equal lengths")
-	case err != nil:
-		return err
+	if err != nil {
+		return p.misplaced(err, name(), t.Type)
 	}
 	if d.leaves != want {
-		return fairlead.Invalid("%s has shape %s, which is %d values, but its data are %d", name,
+		return fairlead.Invalid("%s has shape %s, which is %d values, but its data are %d", name(),
 			fairlead.ShapeString(t.Shape), want, d.leaves)
 	}
 	t.Data = values.slice()
 	return nil
+}
+
+// misplaced says what is wrong with the data of the tensor called name.
+func (p *parser) misplaced(err error, name string, t fairlead.DataType) error {
+	var at *place
+	switch {
+	case !errors.As(err, &at):
+		return err
+	case at.err != nil:
+		e := fairlead.Invalid("%s: %s %s; expected %s (%s)", name, at.where("data"), at.text, expectation(at.err, t), t)
+		return hint(e, at.err, p.space(), t)
+	}
+	return fairlead.Invalid("%s: %s %s", name, at.where("data"), at.text).
+		Hintf("send the data flat, or nested with equal lengths")
 }
 
 func hint(e *fairlead.Error, expected error, came byte, t fairlead.DataType) error {

@@ -205,7 +205,7 @@ func (r *rows) whole(p *parser, slot, input int) error {
 		return r.badLength(slot, input, d)
 	}
 	if r.nested[input] == nil {
-		r.nested[input] = d.shape
+		r.nested[input] = slices.Clone(d.shape)
 	} else if !slices.Equal(r.nested[input], d.shape) {
 		return fairlead.Invalid("row %d: %s has the shape %v, but the rows before it have %v", r.n, r.s.what(slot), d.shape,
 			r.nested[input]).Hintf("all rows have one shape")

@@ -31,7 +31,9 @@ func (x *exchange) receive() (err error) {
 			x.body = make([]byte, free, free+int(min(x.r.ContentLength, believed)))[free:]
 		}
 	}
-	x.body, err = x.h.readBody(x.w, x.r, x.body, free, x.h.o.MaxBody)
+	if x.body, err = x.h.readBody(x.w, x.r, x.body, free, x.h.o.MaxBody); err == nil {
+		_ = x.r.Body.Close() // all of it has come: net/http need not look for more
+	}
 	return err
 }
 

@@ -3,9 +3,10 @@
 // It is pure: numbers in, numbers out.
 package realised
 
-// Outcome is one prediction and, if it has arrived, its label.
+// Outcome is one prediction and, if it has arrived, its label; or some without a label that were decided alike.
 type Outcome struct {
 	Score     float64 // probability of the positive class, or the regression's value; NaN: the model gave none
 	Predicted string  // the served label; may be empty
 	Label     string  // the truth; empty while no label has arrived
+	Times     int     // predictions alike that it stands for, where it has no label; 0: it is one
 }

@@ -15,7 +15,7 @@ const Threshold = 0.5
 // label is known and understood, predicted_rate over all. A metric that is not defined on these outcomes is NaN.
 type Summary struct {
 	Values   map[string]float64 // one for each of Names(task)
-	N        int                // outcomes
+	N        int                // predictions
 	Labelled int                // of them with a label, understood or not
 	Unknown  int                // labels that are no class of a binary task, or no finite number of a regression
 	Unscored int                // understood labels whose prediction gave nothing to compare: no score, no served label
@@ -37,8 +37,9 @@ func Names(task fairlead.Task) []string {
 // Compute summarises outcomes by the metrics of the task. classes are the class names of the score output, the
 // positive one last; it may be nil. The result has the same bits for every order of the outcomes.
 func Compute(task fairlead.Task, classes []string, threshold float64, outcomes []Outcome) Summary {
-	s := Summary{N: len(outcomes), Values: map[string]float64{}}
+	s := Summary{Values: map[string]float64{}}
 	for _, o := range outcomes {
+		s.N += max(1, o.Times)
 		if o.Label != "" {
 			s.Labelled++
 		}
@@ -98,8 +99,9 @@ func (s *Summary) binary(classes []string, threshold float64, outcomes []Outcome
 	for _, o := range outcomes {
 		decision, ok := decide(o, classes, threshold)
 		if ok {
-			decided++
-			predicted += count(decision)
+			times := max(1, o.Times)
+			decided += times
+			predicted += times * count(decision)
 		}
 		if o.Label == "" {
 			continue
