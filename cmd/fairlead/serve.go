@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,10 +93,37 @@ func (f *serveFlags) limits(value any) error {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(&f.config.Limits); err != nil {
-		return fairlead.Invalid("%s: limits: %v", f.file, err).
+		return fairlead.Invalid("%s: limits: %s", f.file, plainYAML(err)).
 			Hintf("for example: limits: {clients: [{match: \"*\", rate: 100, burst: 200, concurrency: 16}], models: [{match: flights, concurrency: 64}]}")
 	}
 	return nil
+}
+
+// What the YAML library says in terms of Go, and what people call it.
+var (
+	unknownField = regexp.MustCompile(`line \d+: field (\S+) not found in type \S+`)
+	wrongType    = regexp.MustCompile("line \\d+: cannot unmarshal !!\\w+ (`[^`]*`|) ?into (\\S+)")
+)
+
+// plainYAML says what is wrong without line numbers, which are those of a part, and without the names of Go's types.
+func plainYAML(err error) string {
+	text := unknownField.ReplaceAllString(err.Error(), `key "$1" is not known`)
+	text = wrongType.ReplaceAllStringFunc(text, func(m string) string {
+		parts := wrongType.FindStringSubmatch(m)
+		expected := "an object or a list"
+		switch {
+		case strings.HasPrefix(parts[2], "int"), strings.HasPrefix(parts[2], "uint"):
+			expected = "an integer"
+		case strings.HasPrefix(parts[2], "float"):
+			expected = "a number"
+		case parts[2] == "string":
+			expected = "text"
+		case parts[2] == "time.Duration":
+			expected = "a time such as 100ms"
+		}
+		return strings.TrimSpace("expected " + expected + ", came " + parts[1])
+	})
+	return strings.Join(strings.Fields(strings.TrimPrefix(text, "yaml: unmarshal errors:")), " ")
 }
 
 func (f *serveFlags) logger() (*slog.Logger, error) {
