@@ -25,7 +25,7 @@ type Models interface {
 	// Models lists every model with its versions, newest first.
 	Models(ctx context.Context) ([]api.Model, error)
 	// Push stores a model and puts it live. body is an .onnx file, or a tar of a bundle folder when tar is set.
-	Push(ctx context.Context, name fairlead.Name, alias string, tar bool, body []byte) (api.PushAnswer, error)
+	Push(ctx context.Context, name fairlead.Name, tar bool, body []byte, o api.PushOptions) (api.PushAnswer, error)
 	// Example is a request that a version, named by number or alias, answers.
 	Example(ctx context.Context, name, version string) (api.ModelExample, error)
 }
@@ -39,6 +39,12 @@ type Deployments interface {
 	Annotate(ctx context.Context, name fairlead.Name, a api.Annotation) (api.Annotation, error)
 }
 
+// Desired makes deployments what files say.
+type Desired interface {
+	// Apply makes a deployment what in says, or only says what would change.
+	Apply(ctx context.Context, name fairlead.Name, in api.DeploymentRequest) (api.DeploymentAnswer, error)
+}
+
 // Options are the parts the handlers call.
 type Options struct {
 	Version     string
@@ -48,7 +54,14 @@ type Options struct {
 	Live        func(name fairlead.Name) (fairlead.Version, error) // the version that serves now
 	Status      func(ctx context.Context) (api.Status, error)
 	Models      Models
+	Aliases     Aliases
+	Versions    Versions
+	Upkeep      Upkeep
+	Transfer    Transfer
 	Deployments Deployments
+	Desired     Desired
+	Rollouts    Rollouts
+	History     RolloutHistory
 	Labels      Labels
 	Findings    Findings
 	Watermark   func(ctx context.Context, name fairlead.Name) (time.Time, error) // latest event time
@@ -84,7 +97,9 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s := &server{opt}
 	s.registerStatus(hapi)
 	s.registerModels(hapi)
+	s.registerRegistry(hapi)
 	s.registerDeployments(hapi)
+	s.registerRollouts(hapi)
 	s.registerLabels(hapi)
 	s.registerDrift(hapi)
 	s.registerMetrics(hapi)

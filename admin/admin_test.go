@@ -47,7 +47,8 @@ type world struct {
 
 func (w *world) Models(context.Context) ([]api.Model, error) { return w.models, w.fail }
 
-func (w *world) Push(_ context.Context, name fairlead.Name, alias string, tar bool, body []byte) (api.PushAnswer, error) {
+func (w *world) Push(_ context.Context, name fairlead.Name, tar bool, body []byte, o api.PushOptions) (api.PushAnswer, error) {
+	alias := o.Alias
 	w.pushed = append(w.pushed, fmt.Sprint(name, " ", alias, " ", tar, " ", len(body)))
 	return api.PushAnswer{Deployment: string(name)}, w.fail
 }

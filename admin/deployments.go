@@ -30,8 +30,24 @@ func (s *server) registerDeployments(a huma.API) {
 		return replied(s.deployment(ctx, in.Name))
 	})
 	huma.Register(a, huma.Operation{
+		OperationID: "apply-deployment", Method: http.MethodPut, Path: "/api/v1/deployments/{name}", Tags: []string{"deployments"},
+		Summary: "Make a deployment what the body says",
+		Description: "What the body leaves out stays as it is. A version goes live at once, or with rollout by a rollout. " +
+			"With dry_run nothing changes, and the answer says what would.",
+	}, func(ctx context.Context, in *struct {
+		ByName
+		Body api.DeploymentRequest
+	}) (*reply[api.DeploymentAnswer], error) {
+		name, err := fairlead.ParseName(in.Name)
+		if err != nil {
+			return nil, toStatus(err)
+		}
+		return replied(s.Desired.Apply(ctx, name, in.Body))
+	})
+	huma.Register(a, huma.Operation{
 		OperationID: "rollback", Method: http.MethodPost, Path: "/api/v1/deployments/{name}/rollback", Tags: []string{"deployments"},
-		Summary: "Put the version that was live before back, at once",
+		Summary:     "Put the version that was live before back, at once",
+		Description: "While a rollout is under way this aborts it: the version that was live when it began answers everything.",
 	}, func(ctx context.Context, in *ByName) (*reply[api.RollbackAnswer], error) {
 		name, err := s.known(in.Name)
 		if err != nil {

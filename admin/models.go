@@ -13,10 +13,15 @@ import (
 )
 
 type pushInput struct {
-	Name        string `path:"name" doc:"name of the model"`
-	Alias       string `query:"alias" doc:"alias to point at the new version, for example champion"`
-	ContentType string `header:"Content-Type"`
-	RawBody     []byte `contentType:"application/octet-stream" required:"true"`
+	Name          string   `path:"name" doc:"name of the model"`
+	Alias         string   `query:"alias" doc:"alias to point at the new version, for example champion"`
+	Force         bool     `query:"force" doc:"also where the signature breaks the clients of the live version"`
+	By            string   `query:"by" doc:"who, for the history of aliases"`
+	TrainedOn     []string `query:"trained_on,explode" doc:"lineage: data sets, as people name them"`
+	QuantizedFrom string   `query:"quantized_from" doc:"lineage: a version such as flights@3 or flights:champion"`
+	DistilledFrom string   `query:"distilled_from" doc:"lineage: a version"`
+	ContentType   string   `header:"Content-Type"`
+	RawBody       []byte   `contentType:"application/octet-stream" required:"true"`
 }
 
 func (s *server) registerModels(a huma.API) {
@@ -45,8 +50,9 @@ func (s *server) registerModels(a huma.API) {
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "push", Method: http.MethodPost, Path: "/api/v1/models/{name}/versions", Tags: []string{"models"},
-		Summary:     "Push a version",
-		Description: "The body is an .onnx file (application/octet-stream) or a tar of a bundle folder (application/x-tar). The version goes live under the model's name.",
+		Summary: "Push a version",
+		Description: "The body is an .onnx file (application/octet-stream) or a tar of a bundle folder (application/x-tar). The version goes live under the model's name. " +
+			"One whose signature breaks the clients of the version that is live, or that the alias points at, is refused with 409 unless force is set.",
 		// A model is large and comes over slow links: bounded by size, not by huma's five seconds.
 		MaxBodyBytes: s.MaxUpload, BodyReadTimeout: -1,
 	}, func(ctx context.Context, in *pushInput) (*reply[api.PushAnswer], error) {
@@ -55,7 +61,10 @@ func (s *server) registerModels(a huma.API) {
 			return nil, toStatus(err)
 		}
 		tar := strings.Contains(in.ContentType, "tar")
-		return replied(s.Models.Push(ctx, name, in.Alias, tar, in.RawBody))
+		return replied(s.Models.Push(ctx, name, tar, in.RawBody, api.PushOptions{
+			Alias: in.Alias, Force: in.Force, By: in.By,
+			TrainedOn: in.TrainedOn, QuantizedFrom: in.QuantizedFrom, DistilledFrom: in.DistilledFrom,
+		}))
 	})
 }
 

@@ -21,9 +21,10 @@ type Status struct {
 
 // Model is one entry of GET /api/v1/models.
 type Model struct {
-	Name     string         `json:"name"`
-	Aliases  map[string]int `json:"aliases" doc:"alias to version ordinal"`
-	Versions []ModelVersion `json:"versions" doc:"newest first"`
+	Name     string           `json:"name"`
+	Aliases  map[string]int   `json:"aliases" doc:"alias to version ordinal"`
+	Versions []ModelVersion   `json:"versions" doc:"newest first"`
+	Removed  []RemovedVersion `json:"removed,omitempty" doc:"newest first"`
 }
 
 // ModelVersion describes one version of a model.
@@ -39,6 +40,10 @@ type ModelVersion struct {
 	Label     string    `json:"label,omitempty" doc:"name of the label column"`
 	Reference *RefInfo  `json:"reference,omitempty" doc:"absent: nothing to compare live traffic with"`
 	Notes     []string  `json:"notes,omitempty" doc:"what push noticed"`
+	Variants  []Variant `json:"variants" doc:"in order of preference"`
+	Origins   []Origin  `json:"origins,omitempty" doc:"lineage, one step back"`
+	Card      string    `json:"card,omitempty" doc:"file name of the model card"`
+	Tests     int       `json:"tests,omitempty" doc:"in its test suite"`
 }
 
 // Tensor is one input or output of a model.
@@ -84,7 +89,9 @@ type Deployment struct {
 	Drifted  []string     `json:"drifted" doc:"columns whose latest hour of event time is drifted"`
 	History  []LivePoint  `json:"history" doc:"one point a second, oldest first, at most 120"`
 	Notes    []Annotation `json:"annotations"`
-	Serving  *Serving     `json:"serving,omitempty" doc:"how the live version is run; absent while it is not loaded"`
+	// Rollout is under way.
+	Rollout *DeploymentRollout `json:"rollout,omitempty" doc:"where the rollout of another version stands; absent when there is none"`
+	Serving *Serving           `json:"serving,omitempty" doc:"how the live version is run; absent while it is not loaded"`
 }
 
 // Serving is how a loaded version is run, as measured when it was loaded and learnt since.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -48,6 +49,7 @@ type App struct {
 	store        *evalstore.Store
 	registry     *registry.Registry
 	deployer     *deployer
+	rollouts     *rollouts
 	router       *route.Router
 	meter        *meter.Meter
 	recorder     *recorder
@@ -97,6 +99,7 @@ func (a *App) plan() []lifecycle.Part {
 		part("deployments", a.startDeployments, func(context.Context) error { return a.deployer.close() }),
 		lifecycle.Loop("watch", a.watchLoop),
 		lifecycle.Loop("trimming", a.trimLoop),
+		lifecycle.Loop("rollouts", func(ctx context.Context) { a.rollouts.run(ctx) }),
 	}
 	for _, stream := range ingested {
 		plan = append(plan, lifecycle.Loop("ingestion of "+string(stream), func(ctx context.Context) {
@@ -164,7 +167,7 @@ func (a *App) startStore(ctx context.Context) error {
 
 func (a *App) startDeployments(ctx context.Context) error {
 	buckets := map[string]*eventlog.KV{}
-	for _, name := range []string{"models", "deployments", "alerts", "annotations"} {
+	for _, name := range []string{"models", "deployments", "rollouts", "alerts", "annotations"} {
 		kv, err := a.events.KV(ctx, name)
 		if err != nil {
 			return err
@@ -189,14 +192,22 @@ func (a *App) startDeployments(ctx context.Context) error {
 		load: func(onnx []byte, threads int) (engine.Session, error) {
 			return a.runtime.Load(onnx, ort.Options{Threads: threads})
 		},
-		cores: runtime.GOMAXPROCS(0), memory: a.runtime.Memory, trees: a.config.Trees,
+		cores: runtime.GOMAXPROCS(0), host: thisHost(a.runtime.Version()), memory: a.runtime.Memory, trees: a.config.Trees,
 	}
+	a.registry.UsedBy(a.deployer.uses)
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
 	if err := a.startServing(ctx); err != nil {
 		return err
 	}
 	a.deployer.drain = a.core.Drain
+	a.rollouts = &rollouts{
+		kv: buckets["rollouts"], deployer: a.deployer, log: a.log, now: time.Now, newID: messageID, epoch: a.started.Format(time.RFC3339Nano),
+		chance: rand.Float64, measured: storedOutcomes{a.store}, load: a.loadOf,
+	}
+	if err := a.rollouts.open(ctx); err != nil {
+		return err
+	}
 	return a.deployer.open(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/serve/cloud"
 	"github.com/fairlead-ml/fairlead/ship/bundle"
 )
@@ -79,7 +80,7 @@ func (l pathLoader) LoadPath(ctx context.Context, name, path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.app.Push(ctx, model, "", info.IsDir(), body)
+	_, err = l.app.Push(ctx, model, info.IsDir(), body, api.PushOptions{Force: true}) // the contract has no word for it
 	return err
 }
 

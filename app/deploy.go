@@ -15,7 +15,9 @@ import (
 	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/ship/bundle"
 	"github.com/fairlead-ml/fairlead/ship/registry"
+	"github.com/fairlead-ml/fairlead/ship/rollout"
 	"github.com/fairlead-ml/fairlead/watch"
 	"github.com/fairlead-ml/fairlead/watch/alert"
 	"github.com/fairlead-ml/fairlead/watch/profile"
@@ -30,6 +32,7 @@ type deployment struct {
 	Changed  time.Time          `json:"changed"`
 	Unloaded bool               `json:"unloaded,omitempty"` // on request: nothing of it is in memory until it is loaded again
 	Override *override          `json:"override,omitempty"` // what a client asked for when it loaded the live version
+	Policy   *rollout.Policy    `json:"policy,omitempty"`   // of its rollouts, where one does not bring its own; nil: the default
 
 	revision uint64
 	failed   error // why its live version does not serve
@@ -62,6 +65,7 @@ type deployer struct {
 	now      func() time.Time
 	trees    bool                                       // ensembles of trees run on our own walker where it gives ONNX Runtime's answers
 	cores    int                                        // threads of one run at most; 0: 1
+	host     bundle.Host                                // what variants are chosen for
 	memory   func() int64                               // bytes in use by models; nil: unknown
 	drain    func(context.Context, *route.Target) error // waits until what is queued for a target that left the table is answered; nil: nothing is
 
@@ -72,7 +76,12 @@ type deployer struct {
 	deployments map[fairlead.Name]*deployment
 	versions    map[versionKey]*version
 	loading     map[versionKey]bool
-	serving     bool // requests may come: loading leaves them room
+	rolling     map[fairlead.Name]*rolling // replaced, never changed
+	serving     bool                       // requests may come: loading leaves them room
+
+	// table is held while a route table is made and swapped: the newest state wins.
+	table sync.Mutex
+	known map[fairlead.Name]map[string]fairlead.Version // aliases as they were last read; guarded by table
 }
 
 // open reads the bucket and loads every deployment. One that does not load is kept as failed, with the reason; the
@@ -81,6 +90,9 @@ func (d *deployer) open(ctx context.Context) error {
 	d.change.Lock()
 	defer d.change.Unlock()
 	d.deployments, d.versions, d.loading = map[fairlead.Name]*deployment{}, map[versionKey]*version{}, map[versionKey]bool{}
+	if d.rolling == nil { // else the rollouts have said what they hold
+		d.rolling = map[fairlead.Name]*rolling{}
+	}
 	keys, err := d.kv.Keys(ctx)
 	if err != nil {
 		return fmt.Errorf("read the deployments: %w", err)
@@ -104,6 +116,7 @@ func (d *deployer) open(ctx context.Context) error {
 		d.deployments[dep.Name] = dep
 		d.mu.Unlock()
 		d.warmPrevious(ctx, dep)
+		d.holdAgain(ctx, dep)
 	}
 	d.publish(nil)
 	d.mu.Lock()
@@ -125,7 +138,7 @@ func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fa
 	if err != nil {
 		return nil, err
 	}
-	b, err := d.registry.Open(ctx, entry.Digest)
+	b, err := d.registry.Describe(ctx, entry.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -144,10 +157,11 @@ func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fa
 	return known, nil
 }
 
+// routes lists what is to be routed now. The caller holds table.
 func (d *deployer) routes() []route.Deployment {
 	var routes []route.Deployment
 	for _, dep := range d.list() {
-		r := route.Deployment{Name: dep.Name, Aliases: d.aliases(dep.Model)}
+		r := route.Deployment{Name: dep.Name, Aliases: d.known[dep.Model]}
 		switch {
 		case dep.Unloaded:
 			r.Reason = "unloaded"
@@ -164,6 +178,7 @@ func (d *deployer) routes() []route.Deployment {
 				r.Others = append(r.Others, v.target)
 			}
 		}
+		d.parting(&r)
 		d.mu.Unlock()
 		routes = append(routes, r)
 	}
@@ -182,11 +197,29 @@ func (d *deployer) aliases(model fairlead.Name) map[string]fairlead.Version {
 
 // deploy makes a version live under the model's name. The old version stays warm.
 func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.Version) error {
+	return d.deployAs(ctx, model, model, v)
+}
+
+// deployAs makes a version of a model live under a name. It is refused while a rollout is under way.
+func (d *deployer) deployAs(ctx context.Context, name, model fairlead.Name, v fairlead.Version) error {
 	d.change.Lock()
 	defer d.change.Unlock()
-	old := d.get(model)
-	next := &deployment{Name: model, Model: model, Live: v, Changed: d.now().UTC()}
+	if err := d.busy(name, fmt.Sprintf("version %d of %s is not put live", v, name)); err != nil {
+		return err
+	}
+	return d.goLive(ctx, name, model, v)
+}
+
+// goLive is deployAs for who holds change.
+func (d *deployer) goLive(ctx context.Context, name, model fairlead.Name, v fairlead.Version) error {
+	old := d.get(name)
+	next := &deployment{Name: name, Model: model, Live: v, Changed: d.now().UTC()}
 	if old != nil {
+		if old.Model != model {
+			return fairlead.Errorf(fairlead.CodeConflict, "the deployment %s serves the model %s, not %s", name, old.Model, model).
+				Hintf("a deployment keeps its model: choose another name for the deployment")
+		}
+		next.Policy = old.Policy
 		if old.Live == v && old.failed == nil && !old.Unloaded {
 			d.publish(nil) // an alias may have moved
 			return nil
@@ -202,7 +235,7 @@ func (d *deployer) deploy(ctx context.Context, model fairlead.Name, v fairlead.V
 	if err := d.ensure(ctx, next, v); err != nil {
 		return err
 	}
-	next.Override = d.loadedWith(model, v)
+	next.Override = d.loadedWith(name, v)
 	return d.commit(ctx, old, next)
 }
 
@@ -231,7 +264,7 @@ func (d *deployer) commit(ctx context.Context, old, next *deployment, retired ..
 	if next.revision, err = d.kv.Put(ctx, bucketKey(next.Name), raw, next.revision); err != nil {
 		var keep []fairlead.Version
 		if old != nil {
-			keep = old.warm()
+			keep = d.kept(old)
 		}
 		d.publish(append(d.retire(next.Name, keep), retired...))
 		return fmt.Errorf("store deployment %s: %w", next.Name, err)
@@ -239,7 +272,7 @@ func (d *deployer) commit(ctx context.Context, old, next *deployment, retired ..
 	d.mu.Lock()
 	d.deployments[next.Name] = next
 	d.mu.Unlock()
-	d.publish(append(d.retire(next.Name, next.warm()), retired...))
+	d.publish(append(d.retire(next.Name, d.kept(next)), retired...))
 	if d.warmPrevious(ctx, next) { // after the swap: a rollback is in a hurry
 		d.publish(nil)
 	}
@@ -254,13 +287,16 @@ func (d *deployer) Rollback(ctx context.Context, name fairlead.Name) (api.Rollba
 	if dep == nil {
 		return api.RollbackAnswer{}, fairlead.NotFound("there is no deployment %q", name)
 	}
+	if err := d.busy(name, string(name)+" is not rolled back"); err != nil {
+		return api.RollbackAnswer{}, err
+	}
 	n := len(dep.Previous)
 	if n == 0 {
 		return api.RollbackAnswer{}, fairlead.Errorf(fairlead.CodeConflict, "%s has only had version %d: there is nothing to roll back to", name, dep.Live)
 	}
 	next := &deployment{
 		Name: name, Model: dep.Model, Live: dep.Previous[n-1], Previous: slices.Clone(dep.Previous[:n-1]),
-		Changed: d.now().UTC(), revision: dep.revision,
+		Changed: d.now().UTC(), Policy: dep.Policy, revision: dep.revision,
 	}
 	if err := d.ensure(ctx, next, next.Live); err != nil {
 		return api.RollbackAnswer{}, err

@@ -83,7 +83,7 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	key := versionKey{dep.Name, v}
 	d.setLoading(key, true)
 	defer d.setLoading(key, false)
-	b, err := d.registry.Open(ctx, known.digest)
+	b, err := d.registry.OpenFor(ctx, known.digest, "", d.host)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	defer d.mu.Unlock()
 	old := known.target
 	known.session, known.probed, known.override, known.target = session, found, o, &route.Target{
-		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: "fp32",
+		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: b.Variant().Name,
 		Role: fairlead.RoleLive, Signature: known.sig, Session: session, Settings: found.settings,
 	}
 	return old, nil
@@ -220,12 +220,9 @@ func (d *deployer) retire(name fairlead.Name, keep []fairlead.Version) []*route.
 // publish swaps the route table, then closes what left it: requests that wait for a target are answered first, and a
 // session's Close waits for its runs.
 func (d *deployer) publish(retired []*route.Target) {
-	table, err := route.NewTable(d.routes())
-	if err != nil {
-		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
+	if !d.swap(true) {
 		return
 	}
-	d.router.Swap(table)
 	for _, t := range retired {
 		if t == nil {
 			continue
@@ -239,6 +236,28 @@ func (d *deployer) publish(retired []*route.Target) {
 			d.log.Warn("close a session", "deployment", t.Deployment, "version", t.Version, "err", err)
 		}
 	}
+}
+
+// swap makes the route table of what is deployed now. fresh reads the aliases again, and is for who holds change.
+func (d *deployer) swap(fresh bool) bool {
+	known := map[fairlead.Name]map[string]fairlead.Version{}
+	if fresh {
+		for _, dep := range d.list() {
+			known[dep.Model] = d.aliases(dep.Model)
+		}
+	}
+	d.table.Lock()
+	defer d.table.Unlock()
+	if fresh {
+		d.known = known
+	}
+	table, err := route.NewTable(d.routes())
+	if err != nil {
+		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
+		return false
+	}
+	d.router.Swap(table)
+	return true
 }
 
 // reload gives the live version of a deployment a new session: requests go on with the old one until the new one has been
@@ -272,7 +291,12 @@ func (d *deployer) loadAgain(ctx context.Context, name fairlead.Name, o *overrid
 		return nil
 	}
 	next.Changed = d.now().UTC()
-	return d.commit(ctx, dep, &next, retired...)
+	if err := d.commit(ctx, dep, &next, retired...); err != nil {
+		return err
+	}
+	d.holdAgain(ctx, &next)
+	d.publish(nil)
+	return nil
 }
 
 // unload takes a deployment out of service when its requests under way are answered. It stays in the registry and keeps

@@ -23,16 +23,24 @@ import (
 	"github.com/fairlead-ml/fairlead/watch/realised"
 )
 
-// Push implements admin.Models: read → check against the graph → profile the reference → golden vectors → seal → store → put live.
-// Nothing is stored unless everything before it worked.
-func (a *App) Push(ctx context.Context, name fairlead.Name, alias string, tar bool, body []byte) (api.PushAnswer, error) {
-	if alias != "" {
-		if err := registry.CheckAlias(alias); err != nil {
+// Push implements admin.Models: read → check against the graph → profile the reference → golden vectors → seal → check against
+// the clients' signature → store → put live. Nothing is stored unless everything before it worked.
+func (a *App) Push(ctx context.Context, name fairlead.Name, tar bool, body []byte, o api.PushOptions) (api.PushAnswer, error) {
+	if o.Alias != "" {
+		if err := registry.CheckAlias(o.Alias); err != nil {
 			return api.PushAnswer{}, err
 		}
 	}
-	b, err := a.seal(ctx, name, tar, body)
+	b, err := a.seal(ctx, name, tar, body, o)
 	if err != nil {
+		return api.PushAnswer{}, err
+	}
+	return a.install(ctx, name, b, o)
+}
+
+// install stores a sealed version, puts it live and lets the alias lead to it.
+func (a *App) install(ctx context.Context, name fairlead.Name, b *bundle.Bundle, o api.PushOptions) (api.PushAnswer, error) {
+	if err := a.fitsClients(ctx, name, b, o); err != nil {
 		return api.PushAnswer{}, err
 	}
 	entry, existing, err := a.registry.Add(ctx, name, b, time.Now().UTC(), "")
@@ -42,20 +50,55 @@ func (a *App) Push(ctx context.Context, name fairlead.Name, alias string, tar bo
 	if err := a.deployer.deploy(ctx, name, entry.Version); err != nil {
 		return api.PushAnswer{}, err
 	}
-	if err := a.point(ctx, entry, alias); err != nil {
+	if err := a.point(ctx, entry, o); err != nil {
 		return api.PushAnswer{}, err
 	}
-	a.log.Info("pushed", "model", name, "version", entry.Version, "digest", entry.Digest.Short(), "existing", existing)
+	a.log.Info("pushed", "model", name, "version", entry.Version, "digest", entry.Digest.Short(), "existing", existing, "by", o.By)
 	v, err := a.modelVersion(ctx, name, entry)
 	return api.PushAnswer{ModelVersion: v, Deployment: string(name), Existing: existing}, err
 }
 
-// point lets an alias, if there is one, lead to a version that serves, whether or not the client still waits.
-func (a *App) point(ctx context.Context, e registry.Entry, alias string) error {
-	if alias == "" {
+// fitsClients refuses a version that breaks the clients of the one it takes the place of: the live one, and the one that
+// the alias points at.
+func (a *App) fitsClients(ctx context.Context, name fairlead.Name, b *bundle.Bundle, o api.PushOptions) error {
+	if o.Force {
 		return nil
 	}
-	if err := a.registry.SetAlias(context.WithoutCancel(ctx), e.Model, alias, e.Version); err != nil {
+	check := func(old fairlead.Signature, v fairlead.Version, is string) error {
+		return bundle.Breaking(fmt.Sprintf("the new version does not fit the clients of %s@%d, which is %s", name, v, is), bundle.Compatible(old, b.Signature))
+	}
+	if live, err := a.deployer.Live(name); err == nil {
+		// A version that cannot be read any more has no clients to break.
+		if _, old, err := a.deployer.Reference(ctx, name, live); err == nil {
+			if err := check(old, live, "live"); err != nil {
+				return err
+			}
+		}
+	}
+	if o.Alias == "" {
+		return nil
+	}
+	e, err := a.registry.Resolve(ctx, name, o.Alias)
+	if err != nil {
+		return nil // nothing has that alias
+	}
+	old, err := a.registry.Describe(ctx, e.Digest)
+	if err != nil {
+		return ctx.Err()
+	}
+	return check(old.Signature, e.Version, "its "+o.Alias)
+}
+
+// point lets an alias, if there is one, lead to a version that serves, whether or not the client still waits. Its signature
+// has been checked.
+func (a *App) point(ctx context.Context, e registry.Entry, o api.PushOptions) error {
+	if o.Alias == "" {
+		return nil
+	}
+	_, err := a.registry.Point(context.WithoutCancel(ctx), e.Model, registry.Pointing{
+		Alias: o.Alias, To: e.Version, Force: true, By: o.By, At: time.Now().UTC(),
+	})
+	if err != nil {
 		return err
 	}
 	a.deployer.refresh()
@@ -63,14 +106,22 @@ func (a *App) point(ctx context.Context, e registry.Entry, alias string) error {
 }
 
 // seal makes a bundle of what was uploaded.
-func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byte) (*bundle.Bundle, error) {
+func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byte, o api.PushOptions) (*bundle.Bundle, error) {
 	src := bundle.FromModel(name, body)
 	if tar {
 		var err error
 		if src, err = bundle.ReadTar(bytes.NewReader(body), a.config.MaxUpload); err != nil {
 			return nil, err
 		}
-		src.File.Name = name // the name it is pushed under wins over the folder's
+	}
+	return a.sealSource(ctx, name, src, o)
+}
+
+// sealSource makes a bundle of a model and what its author says of it.
+func (a *App) sealSource(ctx context.Context, name fairlead.Name, src *bundle.Source, o api.PushOptions) (*bundle.Bundle, error) {
+	src.File.Name = name // the name it is pushed under wins over the folder's
+	if err := a.pinLineage(ctx, src.File, o); err != nil {
+		return nil, err
 	}
 	session, err := a.runtime.Load(src.Model, ort.Options{})
 	if err != nil {
@@ -101,7 +152,37 @@ func (a *App) seal(ctx context.Context, name fairlead.Name, tar bool, body []byt
 	if note != "" {
 		notes = append(notes, note)
 	}
-	return bundle.Seal(src, sig, ref, notes)
+	more, err := a.trySideVariants(ctx, src, sig)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Seal(src, sig, ref, append(notes, more...))
+}
+
+// pinLineage joins what the file and the push say of the version's origins, and turns names of versions into ones that
+// last: an alias moves, a digest does not.
+func (a *App) pinLineage(ctx context.Context, f *bundle.File, o api.PushOptions) error {
+	l := &f.Lineage
+	l.TrainedOn = append(slices.Clone(l.TrainedOn), o.TrainedOn...)
+	slices.Sort(l.TrainedOn)
+	l.TrainedOn = slices.Compact(l.TrainedOn)
+	if o.QuantizedFrom != "" {
+		l.QuantizedFrom = o.QuantizedFrom
+	}
+	if o.DistilledFrom != "" {
+		l.DistilledFrom = o.DistilledFrom
+	}
+	for what, reference := range map[string]*string{"quantized_from": &l.QuantizedFrom, "distilled_from": &l.DistilledFrom} {
+		if *reference == "" {
+			continue
+		}
+		pinned, err := a.registry.Pin(ctx, *reference)
+		if err != nil {
+			return fmt.Errorf("lineage: %s: %w", what, err)
+		}
+		*reference = pinned
+	}
+	return nil
 }
 
 // learnReference reads the reference and freezes the bins. Outputs that it lacks are computed by the model itself.
@@ -245,18 +326,25 @@ func take(columns []fairlead.TableColumn, fields []fairlead.Field, out []fairlea
 // modelVersion describes a stored version for the control API.
 // Opening a bundle reads and verifies all of it, so what was said once is kept: a digest's content never changes.
 func (a *App) modelVersion(ctx context.Context, name fairlead.Name, e registry.Entry) (api.ModelVersion, error) {
-	if known, ok := a.described.Load(e); ok {
+	key := describedKey{name, e.Version, e.Digest}
+	if known, ok := a.described.Load(key); ok {
 		return known.(api.ModelVersion), nil
 	}
 	v, err := a.describeVersion(ctx, name, e)
 	if err == nil {
-		a.described.Store(e, v)
+		a.described.Store(key, v)
 	}
 	return v, err
 }
 
+type describedKey struct {
+	model   fairlead.Name
+	version fairlead.Version
+	digest  fairlead.Digest
+}
+
 func (a *App) describeVersion(ctx context.Context, name fairlead.Name, e registry.Entry) (api.ModelVersion, error) {
-	b, err := a.registry.Open(ctx, e.Digest)
+	b, err := a.registry.Describe(ctx, e.Digest)
 	if err != nil {
 		return api.ModelVersion{}, err
 	}
@@ -264,6 +352,17 @@ func (a *App) describeVersion(ctx context.Context, name fairlead.Name, e registr
 	v := api.ModelVersion{
 		Model: string(name), Version: int(e.Version), Digest: string(e.Digest), Created: e.Created, Size: e.Size,
 		Task: string(sig.Task), Label: sig.Label.Name, Notes: b.Notes, Inputs: tensorsOf(sig.Inputs), Outputs: tensorsOf(sig.Outputs),
+		Variants: a.variantsOf(b), Tests: len(b.File.Tests),
+	}
+	v.Card, _ = b.Card()
+	up, err := a.registry.Ancestors(ctx, e)
+	if err != nil {
+		return v, err
+	}
+	for _, x := range up {
+		if x.Depth == 1 {
+			v.Origins = append(v.Origins, originOf(x))
+		}
 	}
 	if p := b.Profile(); p != nil {
 		ref, err := profile.ParseReference(p)

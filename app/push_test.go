@@ -64,7 +64,7 @@ func TestPush(t *testing.T) {
 	a := open(t, t.TempDir())
 	push := func(t *testing.T, name fairlead.Name, tar bool, body []byte) api.PushAnswer {
 		t.Helper()
-		answer, err := a.Push(t.Context(), name, "", tar, body)
+		answer, err := a.Push(t.Context(), name, tar, body, api.PushOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestPush(t *testing.T) {
 		noted(t, report, "batching: ")
 		given := map[string]string{"golden.json": `{"cases":[{"inputs":[{"name":"X","datatype":"FP32","shape":[1,2],"data":[0,0]}],` +
 			`"outputs":[{"name":"label","datatype":"INT64","shape":[1],"data":[1]}]}]}`}
-		_, err := a.Push(t.Context(), "wrong", "", true, folder(t, testModel(t, "tree"), tree, treeRows, given))
+		_, err := a.Push(t.Context(), "wrong", true, folder(t, testModel(t, "tree"), tree, treeRows, given), api.PushOptions{})
 		if fairlead.CodeOf(err) != fairlead.CodeInvalid || !strings.Contains(err.Error(), `case 0: output "label", row 0: expected 1, got 0`) {
 			t.Errorf("golden vectors that are wrong: %v", err)
 		}
@@ -184,7 +184,7 @@ func TestPush(t *testing.T) {
 		"no such input":          {true, folder(t, testModel(t, "tree"), strings.Replace(tree, "name: X", "name: Y", 1), treeRows), `"Y"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := a.Push(t.Context(), "nothing", "", bad.tar, bad.body)
+			_, err := a.Push(t.Context(), "nothing", bad.tar, bad.body, api.PushOptions{})
 			if err == nil || !slices.Contains([]fairlead.Code{fairlead.CodeInvalid, fairlead.CodeNotFound}, fairlead.CodeOf(err)) || !strings.Contains(err.Error(), bad.want) {
 				t.Errorf("%v (%s), want it to say %q", err, fairlead.CodeOf(err), bad.want)
 			}
@@ -240,7 +240,7 @@ func TestStopCutsOffASlowClient(t *testing.T) {
 func TestFailedPushMovesNoAlias(t *testing.T) {
 	a := open(t, t.TempDir())
 	push := func(graph, alias string) error {
-		_, err := a.Push(t.Context(), "m", alias, false, testModel(t, graph))
+		_, err := a.Push(t.Context(), "m", false, testModel(t, graph), api.PushOptions{Alias: alias, Force: true})
 		return err
 	}
 	aliases := func() map[string]fairlead.Version {

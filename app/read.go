@@ -12,6 +12,7 @@ import (
 	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/serve/meter"
+	"github.com/fairlead-ml/fairlead/ship/rollout"
 	"github.com/fairlead-ml/fairlead/watch"
 	"github.com/fairlead-ml/fairlead/watch/alert"
 )
@@ -69,6 +70,7 @@ func (a *App) describe(ctx context.Context, dep deployment) (api.Deployment, err
 		d.State, d.Reason = "unloaded", "a client unloaded it; its next load puts it back"
 	}
 	d.Serving = a.serving(dep)
+	d.Rollout = a.rollouts.standing(dep.Name)
 	if _, sig, err := a.deployer.Reference(ctx, dep.Name, dep.Live); err == nil {
 		d.Task, d.Label = string(sig.Task), sig.Label.Name
 	}
@@ -111,6 +113,16 @@ func live(m *meter.Meter, name fairlead.Name, now time.Time) (api.Live, []api.Li
 	return out, points
 }
 
+// loadOf is a deployment's traffic over the last seconds.
+func (a *App) loadOf(name fairlead.Name) rollout.Load {
+	s := a.meter.Live(name, time.Now())
+	load := rollout.Load{RequestsPerMinute: 60 * s.Requests}
+	if s.Requests > 0 {
+		load.ErrorRate = min(s.Errors/s.Requests, 0.5)
+	}
+	return load
+}
+
 // historySeconds is how much of the live rate the page draws.
 const historySeconds = 120
 
@@ -126,7 +138,10 @@ func (a *App) Annotate(ctx context.Context, name fairlead.Name, in api.Annotatio
 
 // Rollback implements admin.Deployments.
 func (a *App) Rollback(ctx context.Context, name fairlead.Name) (api.RollbackAnswer, error) {
-	r, err := a.deployer.Rollback(ctx, name)
+	r, done, err := a.rollouts.rollback(ctx, name, somebody)
+	if err == nil && !done {
+		r, err = a.deployer.Rollback(ctx, name)
+	}
 	if err == nil {
 		a.log.Info("rolled back", "deployment", name, "from", r.From, "to", r.To)
 	}
@@ -227,6 +242,10 @@ func (a *App) Models(ctx context.Context) ([]api.Model, error) {
 			model.Aliases[alias] = int(v)
 		}
 		for i := len(m.Versions) - 1; i >= 0; i-- {
+			if e := m.Versions[i]; !e.Kept() {
+				model.Removed = append(model.Removed, removedOf(e))
+				continue
+			}
 			v, err := a.modelVersion(ctx, m.Name, m.Versions[i])
 			if err != nil {
 				return nil, err

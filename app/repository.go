@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/serve"
 )
 
@@ -21,7 +22,7 @@ type repository struct {
 // newRepository is the repository of a server.
 func newRepository(a *App) *repository {
 	return &repository{deployer: a.deployer, push: func(ctx context.Context, name fairlead.Name, onnx []byte) error {
-		_, err := a.Push(ctx, name, "", false, onnx)
+		_, err := a.Push(ctx, name, false, onnx, api.PushOptions{Force: true}) // the protocol has no word for it
 		return err
 	}}
 }
@@ -35,6 +36,9 @@ func (r *repository) Index(ctx context.Context) ([]serve.ModelState, error) {
 			return nil, err
 		}
 		for i := len(model.Versions) - 1; i >= 0; i-- {
+			if !model.Versions[i].Kept() {
+				continue
+			}
 			v := model.Versions[i].Version
 			state := serve.ModelState{Name: string(dep.Name), Version: v.String()}
 			state.State, state.Reason = r.deployer.state(&dep, v)

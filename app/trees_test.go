@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/engine/fake"
 	walker "github.com/fairlead-ml/fairlead/serve/engine/tree"
@@ -18,7 +19,7 @@ func TestTreesLoadFastest(t *testing.T) {
 	a := open(t, t.TempDir())
 	a.deployer.trees = true
 	d := a.deployer
-	if _, err := a.Push(t.Context(), "forest", "", false, testModel(t, "forest")); err != nil {
+	if _, err := a.Push(t.Context(), "forest", false, testModel(t, "forest"), api.PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	report := d.Report("forest", 1)

@@ -76,9 +76,19 @@ func (c *Client) Alerts(ctx context.Context, state string) ([]api.Alert, error) 
 // Push uploads a model: an .onnx file (contentType application/octet-stream) or a tar of a bundle folder
 // (application/x-tar).
 func (c *Client) Push(ctx context.Context, name, alias, contentType string, body io.Reader) (api.PushAnswer, error) {
-	q := url.Values{}
-	if alias != "" {
-		q.Set("alias", alias)
+	return c.PushWith(ctx, name, contentType, body, api.PushOptions{Alias: alias})
+}
+
+// PushWith is Push with everything that can be said of it.
+func (c *Client) PushWith(ctx context.Context, name, contentType string, body io.Reader, o api.PushOptions) (api.PushAnswer, error) {
+	q := url.Values{"trained_on": o.TrainedOn}
+	for key, value := range map[string]string{"alias": o.Alias, "by": o.By, "quantized_from": o.QuantizedFrom, "distilled_from": o.DistilledFrom} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if o.Force {
+		q.Set("force", "true")
 	}
 	var answer api.PushAnswer
 	err := c.do(ctx, http.MethodPost, "/api/v1/models/"+url.PathEscape(name)+"/versions", q, contentType, body, &answer)
@@ -140,26 +150,36 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, cont
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	resp, err := c.send(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	return nil
+}
+
+// send gives an answer that is no error; its body is the caller's to close.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			return fairlead.Errorf(fairlead.CodeUnavailable, "no fairlead server answers at %s", c.base).
+			return nil, fairlead.Errorf(fairlead.CodeUnavailable, "no fairlead server answers at %s", c.base).
 				Hintf("start one with `fairlead serve`, or name another by --server or FAIRLEAD_SERVER").Cause(err)
 		}
 		var u *url.Error
 		if errors.As(err, &u) {
 			err = u.Err // it would say method and address again
 		}
-		return fmt.Errorf("%s %s: %w", method, address, err)
+		return nil, fmt.Errorf("%s %s: %w", req.Method, req.URL, err)
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
-		return readError(resp)
+		defer resp.Body.Close()
+		return nil, readError(resp)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
-	}
-	return nil
+	return resp, nil
 }
 
 // readError turns an error answer into the Error that the server meant.

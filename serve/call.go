@@ -17,6 +17,7 @@ type call struct {
 	target  *route.Target
 	in      Input
 	rows    int
+	part    *part             // in a split or by a pin; nil: none, as for most
 	outputs []fairlead.Tensor // all of the model's, or those asked for where nobody else wants them
 	lookup  time.Duration     // of the cache
 	resp    Response
@@ -36,8 +37,11 @@ func (c *call) route() (err error) {
 	if c.req.Received.IsZero() {
 		c.req.Received = c.last
 	}
-	c.target, err = c.router.Load().Lookup(c.req.Deployment, c.req.Version)
-	c.resp.Target = c.target
+	d, t, err := c.router.Load().Route(c.req.Deployment, c.req.Version)
+	c.target, c.resp.Target = t, t
+	if err == nil && (d.Split != nil || c.req.Pin != "") {
+		err = c.take(d)
+	}
 	return err
 }
 
@@ -75,8 +79,11 @@ func (c *call) advise(err error) error {
 
 // reroute looks again who answers, for the target was unloaded; false if that is the same as before or nobody.
 func (c *call) reroute() bool {
-	t, err := c.router.Load().Lookup(c.req.Deployment, c.req.Version)
-	if err != nil || t == c.target {
+	d, t, err := c.router.Load().Route(c.req.Deployment, c.req.Version)
+	if err == nil && c.part != nil {
+		t, err = c.part.again(c, d, t)
+	}
+	if err != nil || t == nil || t == c.target {
 		return false
 	}
 	c.target, c.resp.Target = t, t

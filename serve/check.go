@@ -164,6 +164,9 @@ func (c *call) explain(err error) error {
 		if c.in.Deadline == 0 {
 			return err
 		}
+		if _, ok := c.target.Session.(Composite); ok {
+			return err // it says which step was late
+		}
 		late := fairlead.Errorf(fairlead.CodeDeadline, "the deadline of %v passed: %v went into reading the request, "+
 			"%v into waiting for a free core and %v into the model", c.in.Deadline, round(c.resp.Latency.Decode),
 			round(c.resp.Latency.Queue), round(c.resp.Latency.Run)).Cause(err)

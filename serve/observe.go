@@ -21,6 +21,8 @@ type Finished struct {
 	Rows       int
 	BatchRows  int // rows of the run that it was part of, its own included; 0 where nothing ran
 	Cached     bool
+	Role       fairlead.Role // of Target where the deployment's calls are divided or pinned; "" in others
+	Instead    error         // why the canary could not answer, whose request the live version then answered; nil: it was not so
 	Err        error
 }
 

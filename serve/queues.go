@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/serve/batch"
@@ -33,12 +34,16 @@ func (s *Server) Queues() []QueueState {
 }
 
 // Drain lets the requests of a target that is in no table any more finish: those that wait for a core are answered, later
-// ones go to the present table. It ends when none is left, or with ctx and its error. Close the session afterwards. A
-// session that is closed without it hands the waiting requests over to the present table, behind those that wait there.
+// ones go to the present table. Copies that wait for it as a shadow are dropped and counted, those under way broken off. It
+// ends when none is left, or with ctx and its error. Close the session afterwards. A session that is closed without it
+// hands the waiting requests over to the present table, behind those that wait there.
 func (s *Server) Drain(ctx context.Context, t *route.Target) error {
-	return s.place(t).queue.Close(ctx)
+	p := s.place(t)
+	return errors.Join(p.queue.Close(ctx), p.lane.Close(ctx))
 }
 
 // Close refuses further requests with CodeUnavailable and the reason "draining" and waits for those under way, or for ctx,
-// whose error it then gives.
-func (s *Server) Close(ctx context.Context) error { return s.executor.Close(ctx) }
+// whose error it then gives. Copies for shadows are dropped.
+func (s *Server) Close(ctx context.Context) error {
+	return errors.Join(s.executor.Close(ctx), s.shadows.Close(ctx))
+}

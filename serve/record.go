@@ -36,7 +36,7 @@ func (c *call) count(ctx context.Context) {
 func (c *call) record() {
 	c.recorder.Record(&fairlead.Prediction{
 		ID: c.resp.ID, Deployment: c.target.Deployment, Model: c.target.Model, Version: c.target.Version,
-		Digest: c.target.Digest, Variant: c.target.Variant, Role: c.target.Role, Received: c.req.Received,
+		Digest: c.target.Digest, Variant: c.target.Variant, Role: cmp.Or(c.resp.Role, c.target.Role), Received: c.req.Received,
 		Rows: c.resp.Rows, Inputs: byRow(c.in.Tensors, c.rows), Outputs: byRow(c.outputs, c.rows), Latency: c.resp.Latency,
 		Cached: c.resp.Cached,
 	})
@@ -65,7 +65,10 @@ func (c *call) observe(ctx context.Context) {
 	f := &Finished{
 		ID: cmp.Or(c.resp.ID, c.in.ID, c.req.Input.ID), Protocol: c.req.Protocol, Deployment: c.req.Deployment, Version: c.req.Version, Client: c.req.Client, Target: c.target,
 		Received: c.req.Received, Stages: c.resp.Latency, Rows: c.rows, BatchRows: c.resp.BatchRows,
-		Cached: c.resp.Cached, Err: c.err,
+		Cached: c.resp.Cached, Role: c.resp.Role, Err: c.err,
+	}
+	if c.part != nil {
+		f.Instead = c.part.failed
 	}
 	for _, o := range c.observers {
 		o.Observe(ctx, f)

@@ -10,6 +10,7 @@ import (
 	"github.com/fairlead-ml/fairlead/serve/cache"
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/serve/shadow"
 )
 
 // reroutes bounds how many versions may replace each other while one request waits.
@@ -28,7 +29,7 @@ func (c *call) run(ctx context.Context) error {
 		if !errors.Is(err, engine.ErrClosed) || !c.reroute() {
 			break
 		}
-		if err = c.check(); err == nil {
+		if err = c.refit(); err == nil {
 			w, err = c.compute(ctx)
 		}
 	}
@@ -44,9 +45,12 @@ func (c *call) run(ctx context.Context) error {
 
 // compute is one try at it.
 func (c *call) compute(ctx context.Context) (batch.Answer, error) {
+	if session, ok := c.target.Session.(Composite); ok {
+		return c.compose(ctx, session)
+	}
 	place := c.place(c.target)
 	request := batch.Request{Inputs: c.in.Tensors, Outputs: c.in.Outputs, Rows: max(1, c.rows), Priority: c.in.Priority}
-	if c.recorder != nil {
+	if c.wanted() {
 		request.Outputs = nil // what nobody asked for is watched, too
 	}
 	entry := place.entry(c)
@@ -97,6 +101,7 @@ type ran struct {
 // place is what the server keeps of a target as long as that lives.
 type place struct {
 	queue *batch.Queue
+	lane  *shadow.Lane    // of copies
 	key   fairlead.Digest // of the bundle and the variant
 	name  string
 }
@@ -105,6 +110,7 @@ func (s *Server) place(t *route.Target) *place {
 	return t.Attach(func() any {
 		return &place{
 			queue: s.executor.Queue(string(t.Deployment), t.Session, t.Settings),
+			lane:  s.shadows.Lane(t),
 			key:   t.Digest + fairlead.Digest("/"+t.Variant), name: string(t.Deployment),
 		}
 	}).(*place)

@@ -12,6 +12,7 @@ import (
 	"github.com/fairlead-ml/fairlead/serve/cache"
 	"github.com/fairlead-ml/fairlead/serve/meter"
 	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/serve/shadow"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 	Cache     Cache           // nil: none
 	Limiter   Limiter         // nil: no limits
 	Observers []Observer
+	Shadow    shadow.Options   // what copies for shadows may use; Now and Run are the server's
+	Patience  time.Duration    // with a canary on a request without deadline, before the live version answers it; 0: 10 s
 	Runs      int              // at once; 0: GOMAXPROCS, for a run keeps one core busy
 	Queue     int              // requests waiting for one model beyond those; 0: 1024
 	Now       func() time.Time // nil: time.Now
@@ -60,6 +63,8 @@ type Server struct {
 	cache     Cache
 	limiter   Limiter
 	observers []Observer
+	shadows   *shadow.Pool
+	patience  time.Duration
 	now       func() time.Time
 	newID     func() string
 }
@@ -68,7 +73,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{
 		router: o.Router, recorder: o.Recorder, meter: o.Meter, executor: o.Executor, cache: o.Cache, limiter: o.Limiter,
-		observers: o.Observers, now: o.Now, newID: o.NewID,
+		observers: o.Observers, patience: o.Patience, now: o.Now, newID: o.NewID,
 	}
 	if s.meter == nil {
 		s.meter = meter.New()
@@ -82,6 +87,11 @@ func New(o Options) *Server {
 	if s.executor == nil {
 		s.executor = batch.New(batch.Options{Slots: o.Runs, Waiting: o.Queue, Now: s.now})
 	}
+	if s.patience == 0 {
+		s.patience = 10 * time.Second
+	}
+	o.Shadow.Now, o.Shadow.Run = s.now, runCopy
+	s.shadows = shadow.New(o.Shadow)
 	return s
 }
 
@@ -107,13 +117,17 @@ type Input struct {
 	Deadline time.Duration      // from arrival; 0: none
 	Priority int                // 1 is the most urgent, larger numbers less so; 0: the model's default
 
+	RoutingKey string // requests with the same one get the same version; "": the first row's key, else the request id
+	Pin        string // the arm or version that is to answer, for testers; Request.Version and Request.Pin go before it
+
 	Unrecorded bool // answered and metered, but not handed to the Recorder
 }
 
 // Request is one call of a deployment.
 type Request struct {
 	Deployment string
-	Version    string    // "": the live one
+	Version    string    // "": the live one, or the one of those beside it that the routing key belongs to
+	Pin        string    // as Input.Pin, where it is known before the request is read
 	Received   time.Time // now if zero
 	Client     string    // who asks, for limits: an API key's name, else the address; "" unknown
 	Protocol   string    // how it came, for observers: "http/oip", "http/tfs", "grpc/oip", …
@@ -130,6 +144,7 @@ type Request struct {
 type Response struct {
 	ID      string
 	Target  *route.Target
+	Role    fairlead.Role      // of Target in a deployment whose calls are divided or pinned; "" in others
 	Rows    []fairlead.RowMeta // with ids and times
 	Outputs []fairlead.Tensor  // those asked for, in that order
 	Note    string             // "" or what was made of the request, for the client
@@ -163,6 +178,9 @@ func (c *call) answer(ctx context.Context) error {
 	if err := c.decode(); err != nil {
 		return err
 	}
+	if c.part != nil || c.in.Pin != "" {
+		return c.divide(ctx)
+	}
 	if err := c.run(ctx); err != nil {
 		return err
 	}
@@ -175,6 +193,9 @@ func (c *call) finish(ctx context.Context) {
 		c.release()
 	}
 	c.count(ctx)
+	if c.part != nil {
+		c.part.finish(ctx, c)
+	}
 	if c.err == nil && c.recorder != nil && c.rows > 0 && !c.in.Unrecorded {
 		c.record()
 	}

@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fairlead-ml/fairlead"
-	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/client"
 )
 
@@ -43,48 +40,9 @@ func (t *talk) command(cmd *cobra.Command, listing bool) *cobra.Command {
 
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
-		pushCommand(), modelsCommand(), deploymentsCommand(), rollbackCommand(), predictCommand(),
+		pushCommand(), modelsCommand(), deploymentsCommand(), rolloutCommand(), rollbackCommand(), predictCommand(),
 		labelCommand(), driftCommand(), metricsCommand(), alertsCommand(), sqlCommand(), benchCommand(),
 	}
-}
-
-func modelsCommand() *cobra.Command {
-	var t talk
-	return t.command(&cobra.Command{
-		Use: "models", Short: "List models and their versions", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			models, err := c.Models(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return t.out.print(cmd.OutOrStdout(), models, "MODEL|VERSION|DIGEST|ALIASES|TASK|REFERENCE ROWS|PUSHED", func(add func(...any)) {
-				for _, m := range models {
-					for _, v := range m.Versions {
-						rows := "none"
-						if v.Reference != nil {
-							rows = fmt.Sprint(v.Reference.Rows)
-						}
-						add(m.Name, v.Version, fairlead.Digest(v.Digest).Short(), aliasesOf(m, v.Version), v.Task, rows, v.Created)
-					}
-				}
-			})
-		},
-	}, true)
-}
-
-func aliasesOf(m api.Model, version int) []string {
-	var names []string
-	for alias, v := range m.Aliases {
-		if v == version {
-			names = append(names, alias)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 func deploymentsCommand() *cobra.Command {

@@ -20,7 +20,8 @@ import (
 
 func pushCommand() *cobra.Command {
 	var t talk
-	var name, reference, alias string
+	var name, reference string
+	var o api.PushOptions
 	cmd := t.command(&cobra.Command{
 		Use:   "push PATH",
 		Short: "Push a model and put it live",
@@ -37,7 +38,8 @@ func pushCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := c.Push(cmd.Context(), up.name, alias, up.contentType, up.reader())
+			o.By = whoami()
+			answer, err := c.PushWith(cmd.Context(), up.name, up.contentType, up.reader(), o)
 			if err != nil {
 				return err
 			}
@@ -50,7 +52,11 @@ func pushCommand() *cobra.Command {
 	}, true)
 	cmd.Flags().StringVar(&name, "name", "", "name of the model (default: the bundle's, or the file's)")
 	cmd.Flags().StringVar(&reference, "reference", "", "Parquet or CSV file to compare live traffic with")
-	cmd.Flags().StringVar(&alias, "alias", "", "alias to point at the version, for example champion")
+	cmd.Flags().StringVar(&o.Alias, "alias", "", "alias to point at the version, for example champion")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "also where the signature breaks the clients of the live version")
+	cmd.Flags().StringSliceVar(&o.TrainedOn, "trained-on", nil, "lineage: the data it was trained on")
+	cmd.Flags().StringVar(&o.QuantizedFrom, "quantized-from", "", "lineage: a version such as flights@3 or flights:champion")
+	cmd.Flags().StringVar(&o.DistilledFrom, "distilled-from", "", "lineage: a version")
 	return cmd
 }
 
@@ -66,6 +72,12 @@ func pushed(a api.PushAnswer) string {
 	}
 	for _, out := range a.Outputs {
 		fmt.Fprintf(&b, "  output  %-16s %s %s %s\n", out.Name, out.Datatype, fairlead.ShapeString(out.Shape), out.Role)
+	}
+	if len(a.Variants) > 1 {
+		fmt.Fprintf(&b, "  variants %s\n", strings.Join(variantNames(a.ModelVersion), ", "))
+	}
+	for _, o := range a.Origins {
+		fmt.Fprintf(&b, "  %s %s\n", strings.ReplaceAll(o.Relation, "_", " "), originName(o))
 	}
 	if a.Reference != nil {
 		fmt.Fprintf(&b, "  reference of %d rows: drift is watched\n", a.Reference.Rows)

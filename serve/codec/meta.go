@@ -20,6 +20,11 @@ type Meta struct {
 	Deadline time.Duration     // from arrival; 0: none
 	Priority int               // 1 is the most urgent, larger numbers less so; 0: the model's default
 
+	// RoutingKey keeps requests together where several versions answer: equal keys get the same one.
+	RoutingKey string
+	// Pin is the version that is to answer: "canary", "live", a number or an alias.
+	Pin string
+
 	// Unrecorded asks that the rows are neither counted nor stored, for people who try a model out and for probes.
 	Unrecorded bool
 }
@@ -39,6 +44,7 @@ func HeaderMeta(get func(key string) string) (id string, m Meta, err error) {
 		}
 	}
 	m.Key = get("Fairlead-Entity-Key")
+	m.RoutingKey, m.Pin = get("Fairlead-Routing-Key"), get("Fairlead-Pin")
 	if m.Tags, err = ParseTags("header Fairlead-Tags", get("Fairlead-Tags")); err != nil {
 		return id, m, err
 	}
@@ -73,6 +79,12 @@ func (m Meta) Over(below Meta) Meta {
 	}
 	if m.Priority == 0 {
 		m.Priority = below.Priority
+	}
+	if m.RoutingKey == "" {
+		m.RoutingKey = below.RoutingKey
+	}
+	if m.Pin == "" {
+		m.Pin = below.Pin
 	}
 	m.Unrecorded = m.Unrecorded || below.Unrecorded
 	return m
@@ -151,7 +163,7 @@ func (p *parser) parameters(of string) (map[string]any, error) {
 }
 
 // ReadMeta takes from a request's parameters what they say about it and its rows: Fairlead's own event_time, entity_key,
-// tags, deadline and record, and the protocol's priority and timeout. The errors are CodeInvalid, and CodeUnsupported for a
+// tags, deadline, record, routing_key and pin, and the protocol's priority and timeout. The errors are CodeInvalid, and CodeUnsupported for a
 // request that belongs to a sequence.
 func ReadMeta(parameters map[string]any) (m Meta, err error) {
 	if len(parameters) == 0 {
@@ -174,7 +186,7 @@ func ReadMeta(parameters map[string]any) (m Meta, err error) {
 		}
 		m.Unrecorded = !recorded
 	}
-	for _, key := range []string{"event_time", "entity_key", "tags", "deadline"} {
+	for _, key := range []string{"event_time", "entity_key", "tags", "deadline", "routing_key", "pin"} {
 		if v, ok := parameters[key]; ok {
 			if err := m.text(key, v); err != nil {
 				return m, err
@@ -188,7 +200,7 @@ func ReadMeta(parameters map[string]any) (m Meta, err error) {
 func (m *Meta) text(key string, v any) (err error) {
 	where := fmt.Sprintf("parameter %q", key)
 	s, ok := v.(string)
-	if n, isInt := v.(int64); isInt && key == "entity_key" {
+	if n, isInt := v.(int64); isInt && (key == "entity_key" || key == "routing_key" || key == "pin") {
 		s, ok = strconv.FormatInt(n, 10), true
 	}
 	if !ok {
@@ -203,6 +215,10 @@ func (m *Meta) text(key string, v any) (err error) {
 		m.Tags, err = ParseTags(where, s)
 	case "deadline":
 		m.Deadline, err = ParseDeadline(where, s)
+	case "routing_key":
+		m.RoutingKey = s
+	case "pin":
+		m.Pin = s
 	}
 	return err
 }

@@ -39,7 +39,11 @@ func (s *service) ModelInfer(ctx context.Context, req *oip.ModelInferRequest) (*
 	delete(req.Parameters, wantsFinal) // of streams; load generators send it with every request
 	c := call{s: s, ctx: ctx, req: req, received: arrival(ctx)}
 	answer, err := c.answer()
-	_ = grpc.SetHeader(ctx, metadata.Pairs("fairlead-prediction-id", codec.HeaderID(c.in.ID))) // fails only on a call that has ended
+	md := metadata.Pairs("fairlead-prediction-id", codec.HeaderID(c.in.ID))
+	if c.role != "" {
+		md["fairlead-role"] = []string{string(c.role)}
+	}
+	_ = grpc.SetHeader(ctx, md) // fails only on a call that has ended
 	return answer, err
 }
 
@@ -52,6 +56,7 @@ type call struct {
 	received time.Time
 	in       serve.Input
 	options  []codec.OutputOption
+	role     fairlead.Role // "" where one version answers all
 }
 
 // answer answers it.
@@ -68,6 +73,7 @@ func (c *call) answer() (*oip.ModelInferResponse, error) {
 	var answer *oip.ModelInferResponse
 	_, err := c.s.server.Predict(ctx, serve.Request{
 		Deployment: c.req.ModelName, Version: c.req.ModelVersion, Received: c.received, Client: c.client(), Protocol: "grpc/oip",
+		Pin: headers.Pin,
 		Decode: func(*route.Target) (_ serve.Input, err error) {
 			if headerErr != nil {
 				return c.in, headerErr
@@ -79,6 +85,7 @@ func (c *call) answer() (*oip.ModelInferResponse, error) {
 			return c.in, err
 		},
 		Encode: func(resp *serve.Response) (err error) {
+			c.role = resp.Role
 			answer, err = encode(c.req.ModelName, resp, c.options)
 			return err
 		},
@@ -141,7 +148,9 @@ func decode(req *oip.ModelInferRequest, headers codec.Meta, in *serve.Input) ([]
 	in.Unrecorded = meta.Unrecorded
 	in.Default = fairlead.RowMeta{Time: meta.Time, Key: meta.Key, Tags: meta.Tags}
 	in.Deadline, in.Priority = meta.Deadline, meta.Priority
+	in.RoutingKey, in.Pin = meta.RoutingKey, meta.Pin
 	var options []codec.OutputOption
+	in.Outputs = nil // it may have been read for another version before
 	for i, o := range req.Outputs {
 		if o.GetName() == "" {
 			return nil, fairlead.Invalid("outputs[%d] has no name", i)

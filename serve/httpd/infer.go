@@ -39,6 +39,7 @@ type exchange struct {
 	body    []byte
 	header  int // bytes of JSON that the body starts with; -1: all
 	decoded *codec.Request
+	shared  bool // an input shares the body's memory
 	answer  codec.Answer
 	out     []byte
 	jsonLen int // bytes of JSON that out starts with; -1: all
@@ -61,7 +62,7 @@ const keepBuffer = 1 << 20
 // release gives x back. Nobody may have kept anything of it.
 func (x *exchange) release() {
 	body, out, ids := x.body, x.out, x.answer.RowIDs
-	if cap(body) > keepBuffer || x.decoded != nil && x.decoded.KeepsBody {
+	if cap(body) > keepBuffer || x.shared {
 		body = nil
 	}
 	if cap(out) > keepBuffer {
@@ -97,7 +98,7 @@ func (x *exchange) predict(name, version string) (err error) {
 	}
 	req := serve.Request{
 		Deployment: name, Version: version, Received: x.received, Client: x.client(), Protocol: "http/tfs",
-		Decode: x.decode, Encode: x.encode,
+		Pin: x.headers.Pin, Decode: x.decode, Encode: x.encode,
 	}
 	if x.d.oip {
 		req.Protocol = "http/oip"
@@ -137,6 +138,9 @@ func (x *exchange) client() string {
 
 const predictionID = "Fairlead-Prediction-Id"
 
+// role is the header that says as what the version answered, where several do or the client named one.
+const role = "Fairlead-Role"
+
 // tellID puts the request's id in the answer's header.
 func (x *exchange) tellID() {
 	if x.in.ID == "" {
@@ -156,6 +160,7 @@ func (x *exchange) read(t *route.Target) (_ serve.Input, err error) {
 		return x.in, err
 	}
 	r := x.decoded
+	x.shared = x.shared || r.KeepsBody // it may be read for a second version, when a run of the first goes on
 	x.in.Tensors, x.in.Outputs, x.in.Rows = r.Inputs, r.Outputs, r.Rows
 	if r.ID != "" {
 		x.in.ID = r.ID
@@ -164,6 +169,7 @@ func (x *exchange) read(t *route.Target) (_ serve.Input, err error) {
 	x.in.Unrecorded = meta.Unrecorded
 	x.in.Default = fairlead.RowMeta{Time: meta.Time, Key: meta.Key, Tags: meta.Tags}
 	x.in.Deadline, x.in.Priority = meta.Deadline, meta.Priority
+	x.in.RoutingKey, x.in.Pin = meta.RoutingKey, meta.Pin
 	x.tellID()
 	return x.in, nil
 }
@@ -175,10 +181,14 @@ func (x *exchange) write(resp *serve.Response) (err error) {
 	if a.Outputs, err = protocol.Classify(resp, x.decoded.OutputOptions); err != nil {
 		return err
 	}
+	a.RowIDs = a.RowIDs[:0]
 	if !x.d.oip || x.decoded.Instances {
 		for i := range resp.Rows {
 			a.RowIDs = append(a.RowIDs, resp.Rows[i].ID)
 		}
+	}
+	if resp.Role != "" {
+		x.w.Header()[role] = []string{string(resp.Role)}
 	}
 	x.jsonLen = -1
 	var out []byte

@@ -78,6 +78,8 @@ func inferOperation(t *route.Target) object {
 		header("Fairlead-Event-Time", "When what is predicted happened, in RFC 3339."),
 		header("Fairlead-Entity-Key", "What the prediction is about."),
 		header("Fairlead-Tags", "k=v,k2=v2"),
+		header("Fairlead-Routing-Key", "Requests with the same key are answered by the same version while a rollout is under way; else the entity key decides."),
+		header("Fairlead-Pin", "Who is to answer, for testers: canary, live, a version's number or an alias. Such requests count in no rollout."),
 	}
 	examples := object{"tensors": object{"summary": "One row as tensors", "value": tensorExample(&t.Signature)}}
 	if rows := t.Schema().Example(); json.Valid([]byte(rows)) {
@@ -91,7 +93,7 @@ func inferOperation(t *route.Target) object {
 func schemas(t *route.Target) object {
 	inputs, outputs := t.Signature.Inputs, t.Signature.Outputs
 	parameters := object{"type": "object", "additionalProperties": object{"type": []string{"string", "number", "boolean"}},
-		"description": "priority, timeout in microseconds, deadline, event_time, entity_key, tags, and what else you like"}
+		"description": "priority, timeout in microseconds, deadline, event_time, entity_key, tags, routing_key, pin, and what else you like"}
 	names := []string{}
 	for _, o := range outputs {
 		names = append(names, o.Name)

@@ -28,9 +28,10 @@ type Target struct {
 	Session    engine.Session
 	Settings   Settings
 
-	schema   *codec.Schema
-	once     sync.Once
-	attached any
+	schema       *codec.Schema
+	takes, gives uint64 // fingerprints of the signature's inputs and outputs
+	once         sync.Once
+	attached     any
 }
 
 // Settings say how a target is run. They are fixed when it is loaded.
@@ -68,6 +69,7 @@ type Deployment struct {
 	Live    *Target                     // answers calls without a version; nil while there is none
 	Others  []*Target                   // other loaded versions, called by number
 	Aliases map[string]fairlead.Version // may name versions that are not loaded
+	Split   *Split                      // divides the calls without a version; nil: Live answers all of them
 	Reason  string                      // why there is no live version, for people: "loading", or what went wrong
 }
 
@@ -92,6 +94,7 @@ func NewTable(deployments []Deployment) (*Table, error) {
 				target.Deployment = d.Name
 				target.schema = codec.NewSchema(&target.Signature)
 				target.schema.Model = string(d.Name)
+				target.takes, target.gives = fingerprint(target.Signature.Inputs), fingerprint(target.Signature.Outputs)
 			}
 		}
 		t.deployments[d.Name] = &d
@@ -101,16 +104,27 @@ func NewTable(deployments []Deployment) (*Table, error) {
 	return t, nil
 }
 
+// targets are the versions of the split, too, whether Others has them or not.
 func (d *Deployment) targets() []*Target {
-	if d.Live == nil {
-		return d.Others
+	ts := slices.Clone(d.Others)
+	add := func(t *Target) {
+		if t != nil && !slices.Contains(ts, t) {
+			ts = append(ts, t)
+		}
 	}
-	return append([]*Target{d.Live}, d.Others...)
+	add(d.Live)
+	if d.Split != nil {
+		for i := range d.Split.arms {
+			add(d.Split.arms[i].Target)
+		}
+		add(d.Split.shadow)
+	}
+	return ts
 }
 
 // Targets are the loaded versions, newest first.
 func (d *Deployment) Targets() []*Target {
-	ts := slices.Clone(d.targets())
+	ts := d.targets()
 	slices.SortFunc(ts, func(a, b *Target) int { return cmp.Compare(b.Version, a.Version) })
 	return ts
 }
@@ -141,10 +155,21 @@ func exampleName(name string) string {
 // that number ("3" or "v3") or alias. Errors are CodeNotFound and list what exists, or CodeUnavailable where a
 // deployment has no live version yet.
 func (t *Table) Lookup(name, version string) (*Target, error) {
+	_, target, err := t.Route(name, version)
+	return target, err
+}
+
+// Route is Lookup, and the deployment that the name means.
+func (t *Table) Route(name, version string) (*Deployment, *Target, error) {
 	d, err := t.Deployment(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	target, err := d.lookup(version)
+	return d, target, err
+}
+
+func (d *Deployment) lookup(version string) (*Target, error) {
 	if version == "" {
 		if d.Live != nil {
 			return d.Live, nil
@@ -156,6 +181,7 @@ func (t *Table) Lookup(name, version string) (*Target, error) {
 		return nil, fairlead.Errorf(fairlead.CodeUnavailable, "%s is not ready: %s", d.Name, reason)
 	}
 	v, known := d.Aliases[version]
+	var err error
 	if !known {
 		v, err = fairlead.ParseVersion(version)
 	}

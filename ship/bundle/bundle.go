@@ -1,6 +1,7 @@
 // Package bundle is one model version as content: the graph, its signature, what the author says about it
-// (fairlead.yaml), the reference profile, golden vectors and, if small, the reference data. A bundle's version is the digest of its
-// OCI image manifest, so the same content has the same digest everywhere. The package does no I/O of its own.
+// (fairlead.yaml), the reference profile, golden vectors, tests, the model card and, if small, the reference data. It comes in
+// one or more variants (fp32, int8): an OCI image index lists a ModelPack manifest for each. A bundle's version is the digest
+// of that index, so the same content has the same digest everywhere. The package does no I/O of its own.
 //
 // On the way in: Read or ReadTar or FromModel give a Source; the engine reads the graph's signature from its model;
 // Merge joins that with the File; CheckReference and Inputs tie the reference table to the signature; Seal makes the
@@ -24,16 +25,24 @@ import (
 const (
 	MaxModel     = 2<<30 - 1 // what one protobuf message can hold
 	MaxReference = 1 << 30
+	MaxCard      = 1 << 20
+	MaxFile      = 256 << 20 // of those under files
 )
+
+// cards are the names under which a model card is looked for where fairlead.yaml names none.
+var cards = []string{"README.md", "MODEL_CARD.md", "card.md"}
 
 // Source is what a bundle is made from: the content of a bundle folder. Its slices are kept by whatever is made of it.
 type Source struct {
 	File          *File
-	Model         []byte // the .onnx file
-	ReferenceName string // file name; empty without reference data
+	Model         []byte            // the .onnx file; with variants, that of the one which gives the golden answers
+	Models        map[string][]byte // the other variants' files, by path
+	ReferenceName string            // file name; empty without reference data
 	Reference     []byte
 	Metrics       map[string]float64 // the model's on the reference data; nil without labels in them
 	Golden        *Golden            // of golden.json; nil without one
+	Card          []byte             // the model card; empty without one
+	Files         map[string][]byte  // by path
 }
 
 // FromModel is the source of a bare .onnx file.
@@ -81,6 +90,9 @@ func readFolder(dir folder) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := src.readMore(dir); err != nil {
+		return nil, err
+	}
 	text, err = dir.read(GoldenFile, MaxGolden)
 	if errors.Is(err, fs.ErrNotExist) {
 		return src, nil
@@ -92,6 +104,85 @@ func readFolder(dir folder) (*Source, error) {
 		return nil, err
 	}
 	return src, nil
+}
+
+// readMore reads the other variants, the card and the files that fairlead.yaml lists.
+func (src *Source) readMore(dir folder) error {
+	f := src.File
+	for _, v := range f.Variants {
+		if v.Model == f.Model {
+			continue
+		}
+		graph, err := readNamed(dir, "model", v.Model, MaxModel, ".onnx")
+		if err != nil {
+			return err
+		}
+		if src.Models == nil {
+			src.Models = map[string][]byte{}
+		}
+		src.Models[v.Model] = graph
+	}
+	for _, name := range f.Files {
+		content, err := readNamed(dir, "files", name, MaxFile, path.Ext(name))
+		if err != nil {
+			return err
+		}
+		if src.Files == nil {
+			src.Files = map[string][]byte{}
+		}
+		src.Files[name] = content
+	}
+	return src.readCard(dir)
+}
+
+// readCard reads the model card that fairlead.yaml names, or one under a usual name.
+func (src *Source) readCard(dir folder) (err error) {
+	if src.File.Card != "" {
+		src.Card, err = readNamed(dir, "card", src.File.Card, MaxCard, ".md")
+		return err
+	}
+	for _, name := range cards {
+		text, err := dir.read(name, MaxCard)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read the model card %s: %w", name, err)
+		}
+		src.File.Card, src.Card = name, text
+		return nil
+	}
+	return nil
+}
+
+// variants are those of the file, or the one that a file without any has, called by its precision.
+func (src *Source) variants() []VariantFile {
+	if len(src.File.Variants) > 0 {
+		return src.File.Variants
+	}
+	return []VariantFile{{Name: short(ReadWeights(src.Model).Precision()), Model: src.File.Model}}
+}
+
+// graph is the content of a variant's file.
+func (src *Source) graph(v VariantFile) []byte {
+	if v.Model == src.File.Model {
+		return src.Model
+	}
+	return src.Models[v.Model]
+}
+
+// Variants lists the graphs of a source with their content, in order of preference, and the place of the one that gives
+// the golden answers.
+func (src *Source) Variants() (variants []VariantFile, graphs [][]byte, base int) {
+	variants = src.variants()
+	graphs = make([][]byte, len(variants))
+	for i, v := range variants {
+		graphs[i] = src.graph(v)
+		if v.Model == src.File.Model {
+			base = i
+		}
+	}
+	return variants, graphs, base
 }
 
 // readNamed reads a file that fairlead.yaml names under key; suffixes find what may have been meant.

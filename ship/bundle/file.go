@@ -21,7 +21,8 @@ const maxFile = 1 << 20
 // nanoseconds in JSON.
 type File struct {
 	Name      fairlead.Name `json:"name"`
-	Model     string        `json:"model"`              // a path inside the folder; model.onnx
+	Model     string        `json:"model"`              // a path inside the folder; model.onnx, or the first variant's
+	Variants  []VariantFile `json:"variants,omitempty"` // in order of preference; empty: Model is the only one
 	Inputs    []InputFile   `json:"inputs,omitempty"`   // what the graph does not say about its inputs
 	Outputs   []OutputFile  `json:"outputs,omitempty"`  // and about its outputs
 	Task      fairlead.Task `json:"task,omitempty"`     // empty: not said
@@ -31,7 +32,10 @@ type File struct {
 	Batching  BatchingFile  `json:"batching,omitzero"`  //
 	Cache     CacheFile     `json:"cache,omitzero"`     //
 	Log       LogFile       `json:"log"`                //
-	Tests     []any         `json:"tests,omitempty"`    // kept as they are, in JSON's types
+	Tests     []any         `json:"tests,omitempty"`    // kept as they are, in JSON's types; a layer of their own
+	Lineage   Lineage       `json:"lineage,omitzero"`   //
+	Card      string        `json:"card,omitempty"`     // the model card; a README.md in the folder is taken for one
+	Files     []string      `json:"files,omitempty"`    // other files that travel with the version, as they are
 }
 
 // InputFile names the columns of one of the graph's inputs.

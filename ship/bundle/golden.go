@@ -14,9 +14,6 @@ import (
 	"github.com/fairlead-ml/fairlead"
 )
 
-// TypeGolden is the media type of the layer with the golden vectors.
-const TypeGolden = "application/vnd.fairlead.golden.v1+json"
-
 // GoldenFile is the file of golden vectors in a bundle folder. Without one they are made when the version is pushed.
 const GoldenFile = "golden.json"
 
@@ -285,15 +282,6 @@ func setElement(t *fairlead.Tensor, i int, v any) bool {
 func number(v any) string {
 	n, _ := v.(json.Number)
 	return n.String()
-}
-
-// Golden reads the golden vectors; nil if the version has none.
-func (b *Bundle) Golden() (*Golden, error) {
-	raw := b.layer(TypeGolden)
-	if raw == nil {
-		return nil, nil
-	}
-	return ParseGolden(raw)
 }
 
 // Example is the inputs of the first golden case cut to one row, nil if the version has no golden vectors.

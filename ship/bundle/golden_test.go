@@ -60,7 +60,7 @@ func TestGoldenRoundTrip(t *testing.T) {
 		t.Error(d)
 	}
 	last := opened.Manifest.Layers[len(opened.Manifest.Layers)-1]
-	if last.MediaType != TypeGolden || last.Annotations[filePath] != "golden.json" {
+	if last.MediaType != TypeDataset || last.Annotations[filePath] != "golden.json" {
 		t.Errorf("%+v", last)
 	}
 	src.Golden.Relative = 1

@@ -21,8 +21,17 @@ func ParseFile(b []byte) (*File, error) {
 		return nil, err
 	}
 	f := NewFile("")
-	known := []string{"name", "model", "inputs", "outputs", "task", "label", "reference", "segments", "batching", "cache", "log", "tests"}
-	if err := root.keys(known, f.read); err != nil {
+	known := []string{"name", "model", "variants", "inputs", "outputs", "task", "label", "reference", "segments", "batching", "cache", "log", "tests",
+		"lineage", "card", "files"}
+	given := map[string]bool{}
+	err = root.keys(known, func(key string, v node) error {
+		given[key] = true
+		return f.read(key, v)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.checkBase(given["model"]); err != nil {
 		return nil, err
 	}
 	if f.Name == "" {
@@ -30,6 +39,8 @@ func ParseFile(b []byte) (*File, error) {
 	}
 	return f, nil
 }
+
+const scalarKind = yaml.ScalarNode
 
 // parseYAML gives the one document's top mapping. Anchors and aliases are refused: a few hundred bytes of them can
 // stand for gigabytes.
@@ -111,6 +122,17 @@ func (f *File) read(key string, v node) (err error) {
 		})
 	case "log":
 		return f.readLog(v)
+	case "variants":
+		return f.readVariants(v)
+	case "lineage":
+		return f.readLineage(v)
+	case "files":
+		return f.readPaths(v)
+	case "card":
+		if f.Card, err = v.text("the file name of a model card"); err == nil {
+			err = v.locate(checkPath("card", f.Card))
+		}
+		return err
 	case "tests":
 		return v.items("a list of tests", func(_ int, v node) error {
 			t, err := v.plain(0)

@@ -6,33 +6,27 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"path"
+	"strings"
 
-	digest "github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/fairlead-ml/fairlead"
 )
 
-// Media types: those of the CNCF ModelPack specification, and our own where it has none.
+// Paths of layers that no file of the folder is.
 const (
-	ArtifactType    = "application/vnd.cncf.model.manifest.v1+json"
-	TypeConfig      = "application/vnd.cncf.model.config.v1+json"
-	TypeModel       = "application/vnd.cncf.model.weight.v1.raw"
-	TypeDescription = "application/vnd.cncf.model.weight.config.v1.raw" // fairlead.json
-	TypeReference   = "application/vnd.cncf.model.dataset.v1.raw"
-	TypeProfile     = "application/vnd.fairlead.profile.v1"
-	filePath        = "org.cncf.model.filepath" // annotation of a layer
+	descriptionFile = "fairlead.json" // a Description
+	profileFile     = "reference.profile"
+	testsFile       = "tests.json"
 )
-
-// descriptionFile is the path of the layer that holds a Description.
-const descriptionFile = "fairlead.json"
 
 // MaxKeptReference is the largest reference file that is kept in the bundle itself, in bytes. Larger ones leave only
 // their profile.
 const MaxKeptReference = 8 << 20
 
-// Manifest is an OCI image manifest.
+// Manifest is an OCI image manifest: one variant.
 type Manifest = oci.Manifest
 
 // Description is what fairlead knows about a version beyond the model's bytes.
@@ -46,93 +40,147 @@ type Description struct {
 // Bundle is a sealed version. It is not changed any more.
 type Bundle struct {
 	Description
-	Manifest Manifest
-	Digest   fairlead.Digest            // of Raw
-	Raw      []byte                     // the manifest, canonical JSON
-	Blobs    map[fairlead.Digest][]byte // config and layers; without the manifest
+	Digest   fairlead.Digest            // the version: of Raw
+	Raw      []byte                     // the image index, canonical JSON; a manifest in bundles from before there were variants
+	Variants []Variant                  // at least one, in order of preference
+	Selected int                        // place of the variant that Manifest, Model and Golden speak of
+	Manifest Manifest                   // of the selected variant
+	Blobs    map[fairlead.Digest][]byte // what was read of manifests, configs and layers; without Raw
 }
 
-// Seal makes the version of src with the merged signature. profile may be nil: a version without a reference. The
-// same content gives the same digest on any machine and at any time: JSON is canonical (sorted keys, no white space)
-// and holds no timestamps.
+// Variant is one graph of a sealed version.
+type Variant struct {
+	VariantFile
+	Digest fairlead.Digest // of its manifest
+	Size   int64           // of its manifest
+}
+
+// Seal makes the version of src with the merged signature: an image index with one manifest per variant; what they
+// share is there once. profile may be nil: a version without a reference. The same content gives the same digest on any
+// machine and at any time: JSON is canonical (sorted keys, no white space) and holds no timestamps.
 func Seal(src *Source, sig fairlead.Signature, profile []byte, notes []string) (*Bundle, error) {
 	if len(src.Model) == 0 {
 		return nil, fairlead.Invalid("the bundle has no model")
 	}
 	b := &Bundle{Description: Description{Signature: sig, File: src.File, Notes: notes, Metrics: src.Metrics}, Blobs: map[fairlead.Digest][]byte{}}
-	description, err := canonical(b.Description)
-	if err != nil {
+	if err := b.seal(src, profile); err != nil {
 		return nil, fmt.Errorf("seal %s: %w", src.File.Name, err)
 	}
-	layers := []oci.Descriptor{
-		b.add(TypeModel, src.File.Model, src.Model),
-		b.add(TypeDescription, descriptionFile, description),
+	return b, nil
+}
+
+func (b *Bundle) seal(src *Source, profile []byte) error {
+	shared, err := b.sharedLayers(src, profile)
+	if err != nil {
+		return err
 	}
-	if len(profile) > 0 {
-		layers = append(layers, b.add(TypeProfile, "reference.profile", profile))
+	index := oci.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: oci.MediaTypeImageIndex, ArtifactType: ArtifactType}
+	for i, v := range src.variants() {
+		graph := src.graph(v)
+		if len(graph) == 0 {
+			return fairlead.Invalid("variant %s has no model: %s is empty or missing", v.Name, v.Model)
+		}
+		weights := ReadWeights(graph)
+		m, desc, err := b.manifest(v, graph, weights, shared)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			b.Manifest = m
+		}
+		index.Manifests = append(index.Manifests, describeVariant(desc, v, weights))
+		b.Variants = append(b.Variants, Variant{VariantFile: v, Digest: fairlead.Digest(desc.Digest), Size: desc.Size})
 	}
+	if b.Raw, err = canonical(index); err != nil {
+		return err
+	}
+	b.Digest = DigestOf(b.Raw)
+	return nil
+}
+
+// manifest is one variant: its graph and the layers that all share.
+func (b *Bundle) manifest(v VariantFile, graph []byte, w Weights, shared []oci.Descriptor) (Manifest, oci.Descriptor, error) {
+	model, err := b.addLayer(PartModel, TypeModel, v.Model, graph)
+	if err != nil {
+		return Manifest{}, oci.Descriptor{}, err
+	}
+	layers := append([]oci.Descriptor{model}, shared...)
+	config, err := canonical(modelConfig(b.File.Name, w, b.Signature, layers))
+	if err != nil {
+		return Manifest{}, oci.Descriptor{}, err
+	}
+	m := Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    oci.MediaTypeImageManifest,
+		ArtifactType: ArtifactType,
+		Config:       b.add(TypeConfig, config),
+		Layers:       layers,
+	}
+	raw, err := canonical(m)
+	return m, b.add(oci.MediaTypeImageManifest, raw), err
+}
+
+// sharedLayers are those that do not depend on the variant.
+func (b *Bundle) sharedLayers(src *Source, profile []byte) ([]oci.Descriptor, error) {
+	file := *b.File
+	file.Tests = nil // a layer of their own
+	description, err := canonical(Description{b.Signature, &file, b.Notes, b.Metrics})
+	if err != nil {
+		return nil, err
+	}
+	type part struct {
+		part       Part
+		kind, path string
+		content    []byte
+	}
+	parts := []part{{PartDescription, TypeDescription, descriptionFile, description}, {PartProfile, TypeDataset, profileFile, profile}}
 	if src.Golden != nil {
 		golden, err := canonical(src.Golden)
 		if err != nil {
-			return nil, fmt.Errorf("seal %s: %w", src.File.Name, err)
+			return nil, err
 		}
 		if len(golden) > MaxGolden {
 			return nil, tooLarge("the golden vectors", MaxGolden)
 		}
-		layers = append(layers, b.add(TypeGolden, GoldenFile, golden))
+		parts = append(parts, part{PartGolden, TypeDataset, GoldenFile, golden})
 	}
-	if n := len(src.Reference); n > 0 && n <= MaxKeptReference {
-		layers = append(layers, b.add(TypeReference, src.ReferenceName, src.Reference))
+	if len(b.File.Tests) > 0 {
+		tests, err := canonical(b.File.Tests)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, part{PartTests, TypeDataset, testsFile, tests})
 	}
-	config, err := canonical(modelConfig(src.File.Name, layers))
-	if err != nil {
-		return nil, fmt.Errorf("seal %s: %w", src.File.Name, err)
+	if len(src.Reference) <= MaxKeptReference {
+		parts = append(parts, part{PartReference, TypeDataset, src.ReferenceName, src.Reference})
 	}
-	b.Manifest = Manifest{
-		Versioned:    specs.Versioned{SchemaVersion: 2},
-		MediaType:    oci.MediaTypeImageManifest,
-		ArtifactType: ArtifactType,
-		Config:       b.add(TypeConfig, "", config),
-		Layers:       layers,
+	parts = append(parts, part{PartCard, TypeDoc, b.File.Card, src.Card})
+	for _, name := range b.File.Files {
+		parts = append(parts, part{PartFile, typeOfFile(name), name, src.Files[name]})
 	}
-	if b.Raw, err = canonical(b.Manifest); err != nil {
-		return nil, fmt.Errorf("seal %s: %w", src.File.Name, err)
+	var layers []oci.Descriptor
+	for _, p := range parts {
+		if len(p.content) == 0 {
+			continue
+		}
+		layer, err := b.addLayer(p.part, p.kind, p.path, p.content)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, layer)
 	}
-	b.Digest = DigestOf(b.Raw)
-	return b, nil
+	return layers, nil
 }
 
-// config is ModelPack's model config; its schema allows no keys of our own.
-type config struct {
-	Descriptor struct {
-		Name string `json:"name"`
-	} `json:"descriptor"`
-	Config struct {
-		Format string `json:"format"`
-	} `json:"config"`
-	FS struct {
-		Type    string          `json:"type"`
-		DiffIDs []digest.Digest `json:"diffIds"` // layers are not compressed: their own digests
-	} `json:"modelfs"`
-}
-
-func modelConfig(name fairlead.Name, layers []oci.Descriptor) config {
-	var c config
-	c.Descriptor.Name, c.Config.Format, c.FS.Type = string(name), "onnx", "layers"
-	for _, l := range layers {
-		c.FS.DiffIDs = append(c.FS.DiffIDs, l.Digest)
+// typeOfFile guesses the kind of a file that is not otherwise known.
+func typeOfFile(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".parquet", ".csv", ".json", ".jsonl":
+		return TypeDataset
+	case ".md", ".txt", ".pdf":
+		return TypeDoc
 	}
-	return c
-}
-
-func (b *Bundle) add(mediaType, path string, content []byte) oci.Descriptor {
-	d := DigestOf(content)
-	b.Blobs[d] = content
-	desc := oci.Descriptor{MediaType: mediaType, Digest: digest.Digest(d), Size: int64(len(content))}
-	if path != "" {
-		desc.Annotations = map[string]string{filePath: path}
-	}
-	return desc
+	return TypeCode
 }
 
 // DigestOf is the SHA-256 of b.
@@ -160,38 +208,4 @@ func canonical(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
-}
-
-// Model is the bytes of the graph.
-func (b *Bundle) Model() []byte { return b.layer(TypeModel) }
-
-// Profile is the marshalled reference profile, nil if the version has none.
-func (b *Bundle) Profile() []byte { return b.layer(TypeProfile) }
-
-// Reference is the reference data and its file name; nil if there is none or it was too large to keep.
-func (b *Bundle) Reference() (name string, data []byte) {
-	for _, l := range b.Manifest.Layers {
-		if l.MediaType == TypeReference {
-			return l.Annotations[filePath], b.Blobs[fairlead.Digest(l.Digest)]
-		}
-	}
-	return "", nil
-}
-
-// Size is the number of bytes of the manifest and everything it refers to.
-func (b *Bundle) Size() int64 {
-	n := int64(len(b.Raw)) + b.Manifest.Config.Size
-	for _, l := range b.Manifest.Layers {
-		n += l.Size
-	}
-	return n
-}
-
-func (b *Bundle) layer(mediaType string) []byte {
-	for _, l := range b.Manifest.Layers {
-		if l.MediaType == mediaType {
-			return b.Blobs[fairlead.Digest(l.Digest)]
-		}
-	}
-	return nil
 }

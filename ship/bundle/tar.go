@@ -34,6 +34,11 @@ func Tar(fsys fs.FS) ([]byte, error) {
 	if src.ReferenceName != "" {
 		files[src.ReferenceName] = src.Reference
 	}
+	maps.Copy(files, src.Models)
+	maps.Copy(files, src.Files)
+	if src.File.Card != "" {
+		files[src.File.Card] = src.Card
+	}
 	if src.Golden != nil {
 		if files[GoldenFile], err = dir.read(GoldenFile, MaxGolden); err != nil {
 			return nil, fmt.Errorf("read %s: %w", GoldenFile, err)

@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/ship/bundle"
@@ -21,6 +24,15 @@ type blobs struct{ dir string }
 
 func (s blobs) path(d fairlead.Digest) string {
 	return filepath.Join(s.dir, "blobs", "sha256", strings.TrimPrefix(string(d), "sha256:"))
+}
+
+// layoutMark is the content of oci-layout.
+const layoutMark = `{"imageLayoutVersion":"1.0.0"}`
+
+// isLayout says whether b is that mark, in whatever white space.
+func isLayout(b []byte) bool {
+	var plain bytes.Buffer
+	return json.Compact(&plain, b) == nil && plain.String() == layoutMark
 }
 
 const emptyIndex = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
@@ -38,7 +50,6 @@ func (s blobs) open() error {
 		}
 	}
 	layout := filepath.Join(s.dir, "oci-layout")
-	want := []byte(`{"imageLayoutVersion":"1.0.0"}`)
 	got, err := os.ReadFile(layout) // #nosec G304 -- a fixed name in our own folder
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -46,19 +57,25 @@ func (s blobs) open() error {
 		if err := s.replace(filepath.Join(s.dir, "index.json"), []byte(emptyIndex)); err != nil {
 			return err
 		}
-		return s.replace(layout, want)
+		return s.replace(layout, []byte(layoutMark))
 	case err != nil:
 		return err
-	case !strings.Contains(string(got), "imageLayoutVersion"):
-		return fairlead.Invalid("%s is not an OCI image layout: its oci-layout file says %.60q", s.dir, got)
+	case !isLayout(got):
+		return fairlead.Invalid("%s is not an OCI image layout: its oci-layout file says %.60q", s.dir, got).
+			Hintf("if it is one, and the file is damaged, it should say %s", layoutMark)
 	}
 	return nil
 }
 
-// put stores content under its digest. What is there already is verified and, if damaged, replaced.
+// put stores content under its digest. What is there already is verified and, if damaged, replaced; it counts as new.
 func (s blobs) put(d fairlead.Digest, content []byte) error {
-	if ok, err := s.whole(d); ok || err != nil {
+	ok, err := s.whole(d)
+	if err != nil {
 		return err
+	}
+	if ok {
+		now := time.Now()
+		return os.Chtimes(s.path(d), now, now)
 	}
 	return s.replace(s.path(d), content)
 }

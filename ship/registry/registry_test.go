@@ -100,20 +100,29 @@ func TestLayout(t *testing.T) {
 	if len(index.Manifests) != 2 || index.Manifests[1].Annotations[oci.AnnotationRefName] != "flights-v2" {
 		t.Fatalf("index is %+v", index)
 	}
-	for _, d := range index.Manifests {
+	verified := func(d oci.Descriptor) []byte {
+		t.Helper()
 		if err := d.Digest.Validate(); err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		path := filepath.Join("blobs", string(d.Digest.Algorithm()), d.Digest.Encoded())
-		var m oci.Manifest
-		read(path, &m)
-		if info, err := os.Stat(filepath.Join(dir, path)); err != nil || info.Size() != d.Size {
-			t.Error("size of the manifest:", info.Size(), err)
+		b, err := os.ReadFile(filepath.Join(dir, "blobs", "sha256", d.Digest.Encoded()))
+		if err != nil || int64(len(b)) != d.Size || d.Digest.Algorithm().FromBytes(b) != d.Digest {
+			t.Fatalf("%s: %v", d.MediaType, err)
 		}
-		for _, part := range append(m.Layers, m.Config) {
-			b, err := os.ReadFile(filepath.Join(dir, "blobs", "sha256", part.Digest.Encoded()))
-			if err != nil || int64(len(b)) != part.Size || part.Digest.Algorithm().FromBytes(b) != part.Digest {
-				t.Errorf("%s: %v", part.MediaType, err)
+		return b
+	}
+	for _, version := range index.Manifests {
+		var variants oci.Index
+		if err := json.Unmarshal(verified(version), &variants); err != nil || version.MediaType != oci.MediaTypeImageIndex || variants.MediaType != version.MediaType {
+			t.Errorf("%+v, %v", version, err)
+		}
+		for _, v := range variants.Manifests {
+			var m oci.Manifest
+			if err := json.Unmarshal(verified(v), &m); err != nil || m.MediaType != v.MediaType || m.ArtifactType != v.ArtifactType {
+				t.Errorf("%+v, %v", v, err)
+			}
+			for _, part := range append(m.Layers, m.Config) {
+				verified(part)
 			}
 		}
 	}
@@ -131,11 +140,11 @@ func TestFlippedBit(t *testing.T) {
 		}
 	}
 	add()
-	names := map[string]string{string(b.Digest): "manifest", string(b.Manifest.Config.Digest): "config"}
+	names := map[string]string{string(b.Digest): "index", string(b.Variants[0].Digest): "manifest of fp32", string(b.Manifest.Config.Digest): "config"}
 	for _, l := range b.Manifest.Layers {
 		names[string(l.Digest)] = l.Annotations["org.cncf.model.filepath"]
 	}
-	if len(names) != 6 {
+	if len(names) != 7 {
 		t.Fatalf("blobs are %v", names)
 	}
 	for d, name := range names {

@@ -27,7 +27,7 @@ func CheckAlias(alias string) error {
 // Resolve finds a version of a model by what people write: "" is the alias champion or, where that is not set, the
 // newest version; "3" and "v3" are ordinals; then come aliases; then digests, whole or a prefix of at least four hex
 // digits, with or without "sha256:". What fits nothing is CodeNotFound and lists what there is; a prefix that fits
-// several is CodeInvalid and lists those.
+// several is CodeInvalid and lists those. A removed version is CodeNotFound, and the error says when that was.
 func (r *Registry) Resolve(ctx context.Context, model fairlead.Name, ref string) (Entry, error) {
 	m, err := r.Model(ctx, model)
 	if err != nil {
@@ -37,7 +37,8 @@ func (r *Registry) Resolve(ctx context.Context, model fairlead.Name, ref string)
 		if v, ok := m.Aliases[Champion]; ok {
 			return m.at(v)
 		}
-		return m.Versions[len(m.Versions)-1], nil
+		kept := m.Kept()
+		return kept[len(kept)-1], nil
 	}
 	if versionPattern.MatchString(ref) {
 		// Eight or more digits that are no version may still be the start of a digest.
@@ -57,7 +58,22 @@ func (m *Model) at(v fairlead.Version) (Entry, error) {
 	if v < 1 || int(v) > len(m.Versions) {
 		return Entry{}, fmt.Errorf("record of model %s: an alias points at version %d of %d", m.Name, v, len(m.Versions))
 	}
-	return m.Versions[v-1], nil
+	e := m.Versions[v-1]
+	if !e.Kept() {
+		return Entry{}, removed(e)
+	}
+	return e, nil
+}
+
+func removed(e Entry) error {
+	by := ""
+	if e.By != "" {
+		by = " by " + e.By
+	}
+	err := fairlead.NotFound("version %d of %s was removed on %s%s", e.Version, e.Model, e.Removed.UTC().Format("2006-01-02 15:04"), by).
+		Hintf("its content was %s: pushed again, it gets a new number", e.Digest.Short())
+	err.Reason = "removed"
+	return err
 }
 
 func (m *Model) byDigest(ref string) (Entry, error) {
@@ -66,7 +82,7 @@ func (m *Model) byDigest(ref string) (Entry, error) {
 		return Entry{}, unknownVersion(m, ref)
 	}
 	var found []Entry
-	for _, e := range m.Versions {
+	for _, e := range m.Kept() {
 		if strings.HasPrefix(strings.TrimPrefix(string(e.Digest), "sha256:"), prefix) {
 			found = append(found, e)
 		}

@@ -3,6 +3,7 @@ package registrytest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -18,7 +19,13 @@ type KV struct {
 	last     uint64
 	Conflict int   // how many Puts were refused
 	Fail     error // if set, what Put answers, without storing anything
+
+	FailKey   string // if set, Put of this key answers ErrPowerCut, without storing anything
+	FailAfter int    // if set, that many Puts from now, and every one after it, answer ErrPowerCut
 }
+
+// ErrPowerCut is what a Put answers that was told to fail.
+var ErrPowerCut = errors.New("power cut")
 
 // Get is the value and its revision; nil, 0, nil for an absent key.
 func (k *KV) Get(_ context.Context, key string) ([]byte, uint64, error) {
@@ -33,6 +40,15 @@ func (k *KV) Put(_ context.Context, key string, value []byte, revision uint64) (
 	defer k.mu.Unlock()
 	if k.Fail != nil {
 		return 0, k.Fail
+	}
+	if k.FailKey != "" && key == k.FailKey {
+		return 0, ErrPowerCut
+	}
+	if k.FailAfter > 0 {
+		if k.FailAfter == 1 {
+			return 0, ErrPowerCut
+		}
+		k.FailAfter--
 	}
 	if k.revs[key] != revision {
 		k.Conflict++

@@ -77,7 +77,7 @@ func testAdd(t *testing.T, r Registry) {
 	one, two := Bundle(t, "flights", 1), Bundle(t, "flights", 2)
 	for i, b := range []*bundle.Bundle{one, two} {
 		e, existing, err := r.Add(ctx, "flights", b, noon.Add(time.Duration(i)*time.Hour), "")
-		want := registry.Entry{Model: "flights", Version: fairlead.Version(i + 1), Digest: b.Digest, Created: noon.Add(time.Duration(i) * time.Hour), Size: b.Size()}
+		want := registry.Entry{Model: "flights", Version: fairlead.Version(i + 1), Digest: b.Digest, Created: noon.Add(time.Duration(i) * time.Hour), Size: b.Size(), Variants: []string{"fp32"}}
 		if err != nil || existing {
 			t.Fatalf("add: existing %v, %v", existing, err)
 		}

@@ -1,0 +1,394 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/serve/engine"
+	"github.com/fairlead-ml/fairlead/serve/engine/ort"
+	"github.com/fairlead-ml/fairlead/ship/bundle"
+	"github.com/fairlead-ml/fairlead/ship/registry"
+)
+
+// PointAlias implements admin.Aliases.
+func (a *App) PointAlias(ctx context.Context, name fairlead.Name, alias string, in api.AliasRequest, expect *int) (api.AliasMove, error) {
+	p := registry.Pointing{Alias: alias, Force: in.Force, By: in.By, At: time.Now().UTC()}
+	if expect != nil {
+		from := fairlead.Version(*expect)
+		p.Expect = &from
+	}
+	if in.Version != "" {
+		e, err := a.registry.Resolve(ctx, name, in.Version)
+		if err != nil {
+			return api.AliasMove{}, err
+		}
+		p.To = e.Version
+	}
+	move, err := a.registry.Point(ctx, name, p)
+	if err != nil {
+		return api.AliasMove{}, err
+	}
+	a.deployer.refresh()
+	a.log.Info("alias moved", "model", name, "alias", alias, "from", move.From, "to", move.To, "by", move.By, "forced", move.Forced)
+	return moveOf(move), nil
+}
+
+func moveOf(m registry.Move) api.AliasMove {
+	return api.AliasMove{Alias: m.Alias, From: int(m.From), To: int(m.To), At: m.At, By: m.By, Forced: m.Forced}
+}
+
+// AliasHistory implements admin.Aliases.
+func (a *App) AliasHistory(ctx context.Context, name fairlead.Name, alias string) ([]api.AliasMove, error) {
+	moves, err := a.registry.History(ctx, name, alias)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.AliasMove, len(moves))
+	for i, m := range moves {
+		out[i] = moveOf(m)
+	}
+	return out, nil
+}
+
+// uses implements the registry's question: the versions that serve, and those that a rollback goes back to at once.
+func (d *deployer) uses(context.Context) ([]registry.Use, error) {
+	var all []registry.Use
+	for _, dep := range d.list() {
+		all = append(all, registry.Use{Model: dep.Model, Version: dep.Live, By: fmt.Sprintf("deployment %s, which serves it", dep.Name)})
+		for _, v := range d.kept(&dep) {
+			all = append(all, registry.Use{Model: dep.Model, Version: v, By: fmt.Sprintf("deployment %s, which keeps it ready", dep.Name)})
+		}
+		if n := len(dep.Previous); n > 0 {
+			all = append(all, registry.Use{
+				Model: dep.Model, Version: dep.Previous[n-1], By: fmt.Sprintf("deployment %s, which would roll back to it", dep.Name),
+			})
+		}
+	}
+	return all, nil
+}
+
+// forget drops a removed version from what rollbacks walk: they would find nothing there. The caller holds change.
+func (d *deployer) forget(ctx context.Context, model fairlead.Name, v fairlead.Version) error {
+	for _, dep := range d.list() {
+		if dep.Model != model || !slices.Contains(dep.Previous, v) {
+			continue
+		}
+		next := dep
+		next.Previous = slices.DeleteFunc(slices.Clone(dep.Previous), func(p fairlead.Version) bool { return p == v })
+		if err := d.commit(ctx, &dep, &next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemoveVersion implements admin.Versions. While it is at it no deployment changes, so that none takes what goes.
+func (a *App) RemoveVersion(ctx context.Context, name fairlead.Name, version, by string) (api.RemovedVersion, error) {
+	e, err := a.registry.Resolve(ctx, name, version)
+	if err != nil {
+		return api.RemovedVersion{}, err
+	}
+	a.deployer.change.Lock()
+	defer a.deployer.change.Unlock()
+	e, err = a.registry.Remove(ctx, name, e.Version, by, time.Now().UTC())
+	if err != nil {
+		return api.RemovedVersion{}, err
+	}
+	a.log.Info("removed", "model", name, "version", e.Version, "by", by)
+	return removedOf(e), a.deployer.forget(ctx, name, e.Version)
+}
+
+func removedOf(e registry.Entry) api.RemovedVersion {
+	return api.RemovedVersion{Model: string(e.Model), Version: int(e.Version), Digest: string(e.Digest), Removed: e.Removed, By: e.By}
+}
+
+// defaultGrace is how long blobs that nothing refers to stay.
+const defaultGrace = 24 * time.Hour
+
+// Collect implements admin.Upkeep.
+func (a *App) Collect(ctx context.Context, in api.CollectRequest) (api.CollectAnswer, error) {
+	now := time.Now().UTC()
+	policy := registry.Policy{Keep: in.Keep, MaxAge: time.Duration(in.MaxAge * float64(time.Second))}
+	grace := time.Duration(in.Grace * float64(time.Second))
+	if in.Grace == 0 {
+		grace = defaultGrace
+	}
+	out := api.CollectAnswer{DryRun: in.DryRun, Versions: []api.RemovedVersion{}}
+	gone, err := a.retain(ctx, policy, in.By, now, in.DryRun)
+	if err != nil {
+		return out, err
+	}
+	for _, e := range gone {
+		out.Versions = append(out.Versions, removedOf(e))
+	}
+	got, err := a.registry.Collect(ctx, grace, now, in.DryRun)
+	out.Blobs, out.Bytes, out.Kept, out.Waiting = got.Blobs, got.Bytes, got.Kept, got.Recent
+	if err == nil {
+		a.log.Info("collected", "versions", len(gone), "blobs", got.Blobs, "bytes", got.Bytes, "dry run", in.DryRun)
+	}
+	return out, err
+}
+
+func (a *App) retain(ctx context.Context, p registry.Policy, by string, now time.Time, dry bool) ([]registry.Entry, error) {
+	a.deployer.change.Lock()
+	defer a.deployer.change.Unlock()
+	gone, err := a.registry.Retain(ctx, p, by, now, dry)
+	if err != nil || dry {
+		return gone, err
+	}
+	for _, e := range gone {
+		if err := a.deployer.forget(ctx, e.Model, e.Version); err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
+// CheckRegistry implements admin.Upkeep.
+func (a *App) CheckRegistry(ctx context.Context) ([]api.Damage, error) {
+	found, err := a.registry.Check(ctx)
+	out := make([]api.Damage, len(found))
+	for i, d := range found {
+		out[i] = api.Damage(d)
+	}
+	return out, err
+}
+
+// Lineage implements admin.Versions.
+func (a *App) Lineage(ctx context.Context, name fairlead.Name, version string) (api.Lineage, error) {
+	e, err := a.registry.Resolve(ctx, name, version)
+	if err != nil {
+		return api.Lineage{}, err
+	}
+	out := api.Lineage{Model: string(name), Version: int(e.Version), Ancestors: []api.Origin{}, Descendants: []api.Origin{}}
+	up, err := a.registry.Ancestors(ctx, e)
+	if err != nil {
+		return out, err
+	}
+	down, err := a.registry.Descendants(ctx, e)
+	if err != nil {
+		return out, err
+	}
+	for _, x := range up {
+		out.Ancestors = append(out.Ancestors, originOf(x))
+	}
+	for _, x := range down {
+		out.Descendants = append(out.Descendants, originOf(x))
+	}
+	return out, nil
+}
+
+func originOf(x registry.Ancestor) api.Origin {
+	o := api.Origin{Relation: string(x.Relation), Reference: x.Reference, Depth: x.Depth, Of: x.Of}
+	if x.Entry != nil {
+		o.Model, o.Version, o.Removed = string(x.Entry.Model), int(x.Entry.Version), !x.Entry.Kept()
+	}
+	return o
+}
+
+// Card implements admin.Versions.
+func (a *App) Card(ctx context.Context, name fairlead.Name, version string) (api.Card, error) {
+	e, err := a.registry.Resolve(ctx, name, version)
+	if err != nil {
+		return api.Card{}, err
+	}
+	b, err := a.registry.Describe(ctx, e.Digest)
+	if err != nil {
+		return api.Card{}, err
+	}
+	file, text := b.Card()
+	if text == nil {
+		return api.Card{}, fairlead.NotFound("%s@%d has no model card", name, e.Version).Hintf("put a README.md into the bundle folder, or name another file as card in fairlead.yaml")
+	}
+	return api.Card{Name: file, Text: string(text)}, nil
+}
+
+// Export implements admin.Transfer. The versions are checked before the answer begins.
+func (a *App) Export(ctx context.Context, name fairlead.Name, version string) (func(io.Writer) error, error) {
+	m, err := a.registry.Model(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	entries := m.Kept()
+	if version != "" {
+		e, err := a.registry.Resolve(ctx, name, version)
+		if err != nil {
+			return nil, err
+		}
+		entries = []registry.Entry{e}
+	}
+	for _, e := range entries {
+		if err := a.registry.Verify(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return func(w io.Writer) error { return a.registry.Export(ctx, w, entries) }, nil
+}
+
+// Load implements admin.Transfer: every version is tried as at a push before any is stored.
+func (a *App) Load(ctx context.Context, name fairlead.Name, file io.Reader) ([]api.Loaded, error) {
+	if name != "" {
+		if _, err := fairlead.ParseName(string(name)); err != nil {
+			return nil, err
+		}
+	}
+	in, err := a.registry.Import(ctx, file, name, a.config.MaxUpload, time.Now().UTC(), a.admit)
+	out := make([]api.Loaded, len(in))
+	for i, v := range in {
+		out[i] = api.Loaded{
+			Model: string(v.Model), Version: int(v.Version), Digest: string(v.Digest), Existing: v.Existing, From: v.From, Aliases: v.Aliases,
+		}
+		a.log.Info("loaded a version", "model", v.Model, "version", v.Version, "digest", v.Digest.Short(), "existing", v.Existing)
+	}
+	return out, err
+}
+
+// admit tries a version that was sealed elsewhere: the variants that run here have the signature it claims and give its
+// golden answers. What does not run here is taken on trust, as is a version none of whose variants does.
+func (a *App) admit(ctx context.Context, b *bundle.Bundle) error {
+	for i, v := range b.Variants {
+		if v.Requires.Lacks(a.deployer.host) != "" {
+			continue
+		}
+		at, err := b.Select(i)
+		if err != nil {
+			return err
+		}
+		if err := a.admitVariant(ctx, at); err != nil {
+			return fmt.Errorf("variant %s: %w", v.Name, err)
+		}
+	}
+	return nil
+}
+
+func (a *App) admitVariant(ctx context.Context, b *bundle.Bundle) error {
+	session, err := a.runtime.Load(b.Model(), ort.Options{})
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	sig, _, err := bundle.Merge(session.Signature(), b.File)
+	if err != nil {
+		return err
+	}
+	if b.Variant().Model == b.File.Model && !reflect.DeepEqual(sig, b.Signature) {
+		return fairlead.Invalid("its signature is not that of its graph").Hintf("it was not made by fairlead, or was changed: push the model itself")
+	}
+	if err := sameSignature(b.Variant().Name, b.Signature, sig); err != nil {
+		return err
+	}
+	golden, err := b.Golden()
+	if golden == nil || err != nil {
+		return err
+	}
+	return probeGolden(golden).Check(func(in []fairlead.Tensor) ([]fairlead.Tensor, error) { return session.Run(ctx, in, nil) })
+}
+
+// sameSignature says where a variant is not called, or does not answer, as the version says.
+func sameSignature(variant string, want, got fairlead.Signature) error {
+	breaks := bundle.Compatible(want, got)
+	if len(breaks) == 0 {
+		return nil
+	}
+	return fairlead.Invalid("variant %s has another signature than the model: %s", variant, breaks[0].Message).
+		Hintf("variants are the same model in another precision; a model with other inputs or outputs gets a name of its own")
+}
+
+// trySideVariants runs the variants of a source other than the one that gives the golden answers: they must have its
+// signature and give its answers, within their own tolerance. The notes tell which could not run here.
+func (a *App) trySideVariants(ctx context.Context, src *bundle.Source, sig fairlead.Signature) ([]string, error) {
+	var notes []string
+	variants, graphs, base := src.Variants()
+	for i, v := range variants {
+		if i == base {
+			continue
+		}
+		if lacks := v.Requires.Lacks(a.deployer.host); lacks != "" {
+			notes = append(notes, fmt.Sprintf("variant %s was not tried: it %s", v.Name, lacks))
+			continue
+		}
+		session, err := a.runtime.Load(graphs[i], ort.Options{})
+		if err != nil {
+			return nil, fmt.Errorf("variant %s: %w", v.Name, err)
+		}
+		err = tryVariant(ctx, session, src, v, sig)
+		session.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return notes, nil
+}
+
+func tryVariant(ctx context.Context, session engine.Session, src *bundle.Source, v bundle.VariantFile, sig fairlead.Signature) error {
+	got, _, err := bundle.Merge(session.Signature(), src.File)
+	if err != nil {
+		return fmt.Errorf("variant %s: %w", v.Name, err)
+	}
+	if err := sameSignature(v.Name, sig, got); err != nil {
+		return err
+	}
+	if src.Golden == nil {
+		return nil
+	}
+	golden := *src.Golden
+	if v.Tolerance != nil {
+		golden.Absolute, golden.Relative = v.Tolerance.Absolute, v.Tolerance.Relative
+	}
+	err = probeGolden(&golden).Check(func(in []fairlead.Tensor) ([]fairlead.Tensor, error) { return session.Run(ctx, in, nil) })
+	if err == nil {
+		return nil
+	}
+	worst := worstDifference(ctx, session, src.Golden)
+	return fairlead.Invalid("variant %s: %v", v.Name, err).
+		Hintf("its answers differ by up to %.3g; if that is the price of its precision, give it a tolerance: {name: %s, model: %s, tolerance: {absolute: %.1g}}",
+			worst, v.Name, v.Model, worst*1.5).Cause(err)
+}
+
+// worstDifference is the largest difference of a floating-point answer from its golden one.
+func worstDifference(ctx context.Context, session engine.Session, g *bundle.Golden) float64 {
+	worst := 0.0
+	for _, c := range g.Cases {
+		out, err := session.Run(ctx, c.Inputs, nil)
+		if err != nil {
+			continue
+		}
+		for i := range c.Outputs {
+			want := &c.Outputs[i]
+			got := fairlead.Find(out, want.Name)
+			if got == nil || got.Len() != want.Len() {
+				continue
+			}
+			for k := range want.Len() {
+				x, ok := want.Float(k)
+				y, also := got.Float(k)
+				if ok && also {
+					worst = max(worst, max(x-y, y-x))
+				}
+			}
+		}
+	}
+	return worst
+}
+
+// variantsOf describes the variants of a version for the control API.
+func (a *App) variantsOf(b *bundle.Bundle) []api.Variant {
+	serves, err := bundle.Choose(b.Variants, "", a.deployer.host)
+	out := make([]api.Variant, len(b.Variants))
+	for i, v := range b.Variants {
+		out[i] = api.Variant{
+			Name: v.Name, File: v.Model, Digest: string(v.Digest), Lacking: v.Requires.Lacks(a.deployer.host), Serves: err == nil && i == serves,
+			Tolerance: (*api.Tolerance)(v.Tolerance),
+		}
+		if r := v.Requires; !reflect.ValueOf(r).IsZero() {
+			out[i].Requires = &api.Requires{OS: r.OS, Arch: r.Arch, ISA: r.ISA, Memory: r.Memory, Runtime: r.Runtime, Accelerator: r.Accelerator}
+		}
+	}
+	return out
+}

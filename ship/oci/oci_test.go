@@ -1,0 +1,625 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	digest "github.com/opencontainers/go-digest"
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	oras "oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/content/memory"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/ship/bundle"
+	"github.com/fairlead-ml/fairlead/ship/registry"
+	"github.com/fairlead-ml/fairlead/ship/registry/registrytest"
+	"github.com/fairlead-ml/fairlead/ship/sign"
+)
+
+// graphSize makes the graph large enough for several chunks of the tests.
+const graphSize = 3<<20 + 17
+
+// signedVersion is a version of two variants, signed, as a server exports it, in a layout; and the registry it came from.
+func signedVersion(t *testing.T) (*Layout, registry.Entry, *sign.PrivateKey) {
+	t.Helper()
+	file := bundle.NewFile("flights")
+	file.Variants = []bundle.VariantFile{{Name: "fp32", Model: "model.onnx"}, {Name: "int8", Model: "int8.onnx"}}
+	src := &bundle.Source{File: file, Model: noise(t, graphSize), Models: map[string][]byte{"int8.onnx": noise(t, 1000)}, Card: []byte("# Flights")}
+	src.File.Card = "README.md"
+	b, err := bundle.Seal(src, fairlead.Signature{}, []byte("profile"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, err := registry.Open(t.TempDir(), &registrytest.KV{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _, err := reg.Add(t.Context(), "flights", b, time.Unix(1, 0), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := sign.Generate(sign.Ed25519, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sign.ContentOf("flights", b.Raw, func(p bundle.Blob) ([]byte, error) { return b.Blobs[p.Digest], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sign.Sign(c, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, blobs, err := sign.Attachment(oci.Descriptor{MediaType: oci.MediaTypeImageIndex, Digest: digest.Digest(b.Digest), Size: int64(len(b.Raw))}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reg.Attach(t.Context(), "flights", e.Version, registry.Attachment{Manifest: manifest, Blobs: blobs}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = reg.Resolve(t.Context(), "flights", "1"); err != nil {
+		t.Fatal(err)
+	}
+	var tar bytes.Buffer
+	if err := reg.Export(t.Context(), &tar, []registry.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	l := layout(t)
+	if err := l.ReadTar(t.Context(), &tar); err != nil {
+		t.Fatal(err)
+	}
+	return l, e, key
+}
+
+func noise(t *testing.T, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func layout(t *testing.T) *Layout {
+	t.Helper()
+	l, err := OpenLayout(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// largest is the descriptor of the version's graph.
+func largest(t *testing.T, l *Layout) oci.Descriptor {
+	t.Helper()
+	blobs, err := reach(t.Context(), l, l.Roots())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blobs {
+		if b.Size == graphSize {
+			return b
+		}
+	}
+	t.Fatal("the version has no graph")
+	return oci.Descriptor{}
+}
+
+// load takes a layout into an empty registry.
+func load(t *testing.T, l *Layout) (*registry.Registry, registry.Imported) {
+	t.Helper()
+	var tar bytes.Buffer
+	if err := l.WriteTar(t.Context(), &tar); err != nil {
+		t.Fatal(err)
+	}
+	reg, err := registry.Open(t.TempDir(), &registrytest.KV{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := reg.Import(t.Context(), &tar, "copy", 1<<30, time.Unix(2, 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reg, got[0]
+}
+
+func TestAVersionGoesOutAndComesBackTheSame(t *testing.T) {
+	l, e, key := signedVersion(t)
+	s := serve(t, false)
+	ref := s.ref(t, "models/flights:v1")
+	var last Progress
+	r, err := Push(t.Context(), l, ref, Options{Chunk: 1 << 20, Progress: func(p Progress) { last = p }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Sent < graphSize || r.Attached != 1 || last.Done != last.Total || last.Total != r.Bytes {
+		t.Errorf("pushed %+v, progress ended at %+v", r, last)
+	}
+	again, err := Push(t.Context(), l, ref, Options{})
+	if err != nil || again.Sent != 0 {
+		t.Errorf("the second time %d bytes were sent, %v", again.Sent, err)
+	}
+
+	back := layout(t)
+	got, err := Pull(t.Context(), ref, back, Options{Progress: func(p Progress) { last = p }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fairlead.Digest(got.Root.Digest) != e.Digest || got.Attached != 1 || last.Done != last.Total {
+		t.Errorf("pulled %+v, progress ended at %+v", got, last)
+	}
+	if again, err := Pull(t.Context(), ref, back, Options{}); err != nil || again.Sent != 0 {
+		t.Errorf("the second time %d bytes were fetched, %v", again.Sent, err)
+	}
+
+	reg, copied := load(t, back)
+	if copied.Digest != e.Digest || len(copied.Attached) != 1 || len(copied.Variants) != 2 {
+		t.Fatalf("taken in as %+v", copied)
+	}
+	attachments, err := reg.Attachments(t.Context(), copied.Entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := reg.Open(t.Context(), copied.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sign.ContentOf("flights", b.Raw, func(p bundle.Blob) ([]byte, error) { return b.Blobs[p.Digest], nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, ok := sign.Signature(attachments[0].Manifest, attachments[0].Blobs, copied.Digest)
+	if !ok {
+		t.Fatal("the signature did not come along")
+	}
+	if _, err := (sign.Trust{Keys: []*sign.PublicKey{key.Public()}}).Verify(raw, c); err != nil {
+		t.Errorf("the signature does not count any more: %v", err)
+	}
+}
+
+func TestPullByDigest(t *testing.T) {
+	l, e, _ := signedVersion(t)
+	s := serve(t, false)
+	if _, err := Push(t.Context(), l, s.ref(t, "flights"), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), s.ref(t, "flights@"+string(e.Digest)), layout(t), Options{}); err != nil {
+		t.Error(err)
+	}
+	_, err := Pull(t.Context(), s.ref(t, "flights"), layout(t), Options{})
+	wants(t, err, fairlead.CodeInvalid, "neither a tag nor a digest")
+	_, err = Push(t.Context(), l, s.ref(t, "flights@sha256:"+strings.Repeat("0", 64)), Options{})
+	wants(t, err, fairlead.CodeInvalid, "the version has the digest")
+}
+
+func wants(t *testing.T, err error, code fairlead.Code, text ...string) {
+	t.Helper()
+	var e *fairlead.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Errorf("%v (code %s), expected code %s", err, fairlead.CodeOf(err), code)
+		return
+	}
+	for _, want := range text {
+		if !strings.Contains(e.Error(), want) {
+			t.Errorf("%q does not say %q", e.Error(), want)
+		}
+	}
+}
+
+// TestDamageInTheRegistryIsNamed flips a bit, cuts a blob and changes a manifest in the registry's own storage.
+func TestDamageInTheRegistryIsNamed(t *testing.T) {
+	l, e, _ := signedVersion(t)
+	s := serve(t, false)
+	ref := s.ref(t, "flights:v1")
+	if _, err := Push(t.Context(), l, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := reach(t.Context(), l, l.Roots())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blobs {
+		path := s.blob(b.Digest.Encoded())
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flipped := bytes.Clone(whole)
+		flipped[len(flipped)/2] ^= 1
+		for name, content := range map[string][]byte{"flipped": flipped, "cut": whole[:len(whole)-1]} {
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Pull(t.Context(), ref, layout(t), Options{Wait: once})
+			if err == nil {
+				t.Errorf("%s %s: nobody noticed", nameOf(b), name)
+				continue
+			}
+			if fairlead.Digest(b.Digest) == e.Digest { // the registry itself may find this one
+				continue
+			}
+			if got := err.Error(); !strings.Contains(got, b.Digest.String()) && !strings.Contains(got, fairlead.Digest(b.Digest).Short()) || !strings.Contains(got, nameOf(b)) {
+				t.Errorf("%s %s is not named: %v", nameOf(b), name, err)
+			}
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Pull(t.Context(), ref, layout(t), Options{}); err != nil {
+		t.Errorf("mended, it is still refused: %v", err)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, true)
+	ref := s.ref(t, "flights:v1")
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	_, err := Push(t.Context(), l, ref, Options{Wait: once})
+	wants(t, err, fairlead.CodeInvalid, "asks for credentials, and there are none", "docker login "+s.addr)
+	_, err = Push(t.Context(), l, ref, Options{Username: "release", Password: "wrong", Wait: once})
+	wants(t, err, fairlead.CodeInvalid, "does not accept the credentials of release", "docker login")
+	if _, err := Push(t.Context(), l, ref, Options{Username: "release", Password: "correct horse"}); err != nil {
+		t.Error(err)
+	}
+	config := `{"auths":{"` + s.addr + `":{"auth":"cmVsZWFzZTpjb3JyZWN0IGhvcnNl"}}}`
+	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), ref, layout(t), Options{}); err != nil {
+		t.Errorf("with Docker's configuration: %v", err)
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, false)
+	if _, err := Push(t.Context(), l, s.ref(t, "models/flights:v1"), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Pull(t.Context(), s.ref(t, "models/flights:v9"), layout(t), Options{})
+	wants(t, err, fairlead.CodeNotFound, "models/flights:v9", "its tags are v1")
+	_, err = Pull(t.Context(), s.ref(t, "models/trips:v1"), layout(t), Options{})
+	wants(t, err, fairlead.CodeNotFound, "models/trips", "does not exist")
+	gone, err := ParseReference("oci://127.0.0.1:1/flights:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Pull(t.Context(), gone, layout(t), Options{Wait: once})
+	wants(t, err, fairlead.CodeUnavailable, "no registry answers at 127.0.0.1:1")
+	if _, err = Push(t.Context(), layout(t), s.ref(t, "empty:v1"), Options{}); err == nil {
+		t.Error("pushed nothing")
+	}
+}
+
+func TestATagIsNotMovedByAccident(t *testing.T) {
+	first, _, _ := signedVersion(t)
+	second, _, _ := signedVersion(t)
+	s := serve(t, false)
+	ref := s.ref(t, "flights:champion")
+	if _, err := Push(t.Context(), first, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Push(t.Context(), second, ref, Options{})
+	wants(t, err, fairlead.CodeConflict, "is another version already", "--force")
+	if _, err := Push(t.Context(), second, ref, Options{Force: true}); err != nil {
+		t.Error(err)
+	}
+	if r, err := Pull(t.Context(), ref, layout(t), Options{}); err != nil || r.Root.Digest != second.Roots()[0].Digest {
+		t.Errorf("the tag points at %s, %v", r.Root.Digest, err)
+	}
+}
+
+func TestSomethingElseThanAModel(t *testing.T) {
+	s := serve(t, false)
+	repo, err := connect(s.ref(t, "busybox"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := memory.New()
+	config := oci.Descriptor{MediaType: oci.MediaTypeImageConfig, Digest: digest.FromString("{}"), Size: 2}
+	if err := store.Push(t.Context(), config, strings.NewReader("{}")); err != nil {
+		t.Fatal(err)
+	}
+	d, err := oras.PackManifest(t.Context(), store, oras.PackManifestVersion1_1, "", oras.PackManifestOptions{ConfigDescriptor: &config, Layers: []oci.Descriptor{config}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Tag(t.Context(), d, "latest"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := oras.Copy(t.Context(), store, "latest", repo, "latest", oras.CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Pull(t.Context(), s.ref(t, "busybox:latest"), layout(t), Options{})
+	wants(t, err, fairlead.CodeInvalid, "a container image")
+}
+
+// cutter breaks the connection of large transfers until they have been cut often enough, and everything after that if
+// it stays down.
+type cutter struct {
+	method string
+	after  int64 // bytes of a body
+	times  atomic.Int32
+	down   bool // after the last cut nothing gets through
+
+	mu    sync.Mutex
+	asked []string
+}
+
+var errCut = &timeout{errors.New("the cable was pulled")}
+
+type timeout struct{ error }
+
+func (*timeout) Timeout() bool   { return false }
+func (*timeout) Temporary() bool { return true }
+
+func (c *cutter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	c.asked = append(c.asked, r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")+r.Header.Get("Content-Range"))
+	c.mu.Unlock()
+	if c.times.Load() <= 0 && c.down {
+		return nil, errCut
+	}
+	large := r.ContentLength > c.after || r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/sha256")
+	if r.Method != c.method || !large || c.times.Load() <= 0 {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	if r.Method == http.MethodGet {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err == nil && resp.ContentLength > c.after && c.times.Add(-1) >= 0 {
+			resp.Body = &cutBody{ReadCloser: resp.Body, left: c.after}
+		}
+		return resp, err
+	}
+	c.times.Add(-1)
+	r = r.Clone(r.Context())
+	r.Body = &cutBody{ReadCloser: r.Body, left: c.after}
+	_, err := http.DefaultTransport.RoundTrip(r)
+	return nil, errors.Join(errCut, err)
+}
+
+type cutBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *cutBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errCut
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+func TestACutUploadGoesOn(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, false)
+	cable := &cutter{method: http.MethodPatch, after: 300 << 10}
+	cable.times.Store(5)
+	r, err := Push(t.Context(), l, s.ref(t, "flights:v1"), Options{Chunk: 1 << 20, Transport: cable, Wait: once})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), s.ref(t, "flights:v1"), layout(t), Options{}); err != nil {
+		t.Error(err)
+	}
+	resumed := false
+	for _, a := range cable.asked {
+		resumed = resumed || strings.HasPrefix(a, "PATCH") && !strings.HasSuffix(a, " 0-1048575") && !strings.Contains(a, "1048576-") && !strings.Contains(a, "2097152-")
+	}
+	if !resumed {
+		t.Errorf("no chunk began where the cable was cut: %v (%+v)", cable.asked, r)
+	}
+}
+
+// TestAnUploadGoesOnInAnotherProcess cuts the cable for good, as a crash does, and starts anew with the same state.
+func TestAnUploadGoesOnInAnotherProcess(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, false)
+	state := t.TempDir()
+	cable := &cutter{method: http.MethodPatch, after: 1<<20 - 1, down: true}
+	cable.times.Store(3) // one chunk of a MiB goes through in pieces
+	_, err := Push(t.Context(), l, s.ref(t, "flights:v1"), Options{Chunk: 1 << 20, Transport: cable, State: state, Wait: once})
+	wants(t, err, fairlead.CodeUnavailable, "goes on where it stopped")
+	r, err := Push(t.Context(), l, s.ref(t, "flights:v1"), Options{Chunk: 1 << 20, State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved := r.Bytes - r.Sent; saved < 1<<20-1 {
+		t.Errorf("of %d bytes %d were sent again, %d saved", r.Bytes, r.Sent, saved)
+	}
+	left, err := os.ReadDir(state)
+	if err != nil || len(left) > 0 {
+		t.Errorf("sessions are left behind: %v, %v", left, err)
+	}
+	if _, err := Pull(t.Context(), s.ref(t, "flights:v1"), layout(t), Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// refuser is a registry that takes no chunks.
+type refuser struct{ patches atomic.Int32 }
+
+func (f *refuser) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPatch {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	f.patches.Add(1)
+	_, _ = io.Copy(io.Discard, r.Body)
+	return &http.Response{StatusCode: http.StatusMethodNotAllowed, Request: r, Header: http.Header{}, Body: http.NoBody}, nil
+}
+
+func TestARegistryWithoutChunksGetsWholeBlobs(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, false)
+	f := &refuser{}
+	if _, err := Push(t.Context(), l, s.ref(t, "flights:v1"), Options{Chunk: 1 << 20, Transport: f, Wait: once}); err != nil {
+		t.Fatal(err)
+	}
+	if f.patches.Load() != 1 {
+		t.Errorf("it was asked %d times to take chunks", f.patches.Load())
+	}
+	if _, err := Pull(t.Context(), s.ref(t, "flights:v1"), layout(t), Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACutDownloadGoesOn(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, false)
+	ref := s.ref(t, "flights:v1")
+	if _, err := Push(t.Context(), l, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	cable := &cutter{method: http.MethodGet, after: 500 << 10}
+	cable.times.Store(3)
+	r, err := Pull(t.Context(), ref, layout(t), Options{Transport: cable, Wait: once})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Sent > r.Bytes+64<<10 {
+		t.Errorf("%d bytes were fetched for %d", r.Sent, r.Bytes)
+	}
+	ranges := 0
+	for _, a := range cable.asked {
+		if strings.Contains(a, "bytes=") {
+			ranges++
+		}
+	}
+	if ranges < 3 {
+		t.Errorf("%d byte ranges were asked for: %v", ranges, cable.asked)
+	}
+}
+
+// TestADownloadGoesOnInAnotherProcess keeps the part that came before the cable was pulled for good.
+func TestADownloadGoesOnInAnotherProcess(t *testing.T) {
+	l, e, _ := signedVersion(t)
+	s := serve(t, false)
+	ref := s.ref(t, "flights:v1")
+	if _, err := Push(t.Context(), l, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	open := func() *Layout {
+		half, err := OpenLayout(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return half
+	}
+	cable := &cutter{method: http.MethodGet, after: 1 << 20, down: true}
+	cable.times.Store(1)
+	_, err := Pull(t.Context(), ref, open(), Options{Transport: cable, Wait: once})
+	wants(t, err, fairlead.CodeUnavailable, "goes on where it stopped")
+	back := open()
+	r, err := Pull(t.Context(), ref, back, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved := r.Bytes - r.Sent; saved < 1<<20 {
+		t.Errorf("of %d bytes %d were fetched again, %d saved", r.Bytes, r.Sent, saved)
+	}
+	if _, got := load(t, back); got.Digest != e.Digest {
+		t.Errorf("taken in as %s", got.Digest)
+	}
+}
+
+// TestAPartOfSomethingElseIsNotGoneOnWith puts wrong bytes where a download was cut.
+func TestAPartOfSomethingElseIsNotGoneOnWith(t *testing.T) {
+	l, _, _ := signedVersion(t)
+	s := serve(t, false)
+	ref := s.ref(t, "flights:v1")
+	if _, err := Push(t.Context(), l, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	back := layout(t)
+	part := filepath.Join(back.dir, "partial", largest(t, l).Digest.Encoded())
+	if err := os.WriteFile(part, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Pull(t.Context(), ref, back, Options{})
+	if err == nil {
+		t.Fatal("garbage was accepted")
+	}
+	if _, err := Pull(t.Context(), ref, back, Options{}); err != nil {
+		t.Errorf("the second try does not start anew: %v", err)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for _, good := range []string{
+		"oci://localhost:5000/flights:v3", "oci://registry.example.com/team/models/flights",
+		"oci://ghcr.io/x/y@sha256:" + strings.Repeat("a", 64),
+	} {
+		if ref, err := ParseReference(good); err != nil || ref.String() != good {
+			t.Errorf("%s: %v, %v", good, ref, err)
+		}
+	}
+	for _, bad := range []string{"", "flights", "oci://", "oci://flights", "oci://host/UPPER:v1", "https://host/flights:v1", "oci://host/x:", "oci://ho st/x:v1"} {
+		if _, err := ParseReference(bad); fairlead.CodeOf(err) != fairlead.CodeInvalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for host, want := range map[string]bool{"localhost": true, "localhost:5000": true, "127.0.0.1:5000": true, "[::1]:5000": true, "registry.example.com": false, "10.0.0.1:5000": false} {
+		ref, err := ParseReference(Scheme + host + "/x:v1")
+		if err != nil || ref.local() != want {
+			t.Errorf("%s: local %v, %v", host, ref.local(), err)
+		}
+	}
+}
+
+// FuzzReadTar wants no layout to hold bytes under another digest than theirs.
+func FuzzReadTar(f *testing.F) {
+	f.Add([]byte("x"))
+	dir := f.TempDir()
+	l, err := OpenLayout(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	content := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	d := oci.Descriptor{MediaType: oci.MediaTypeImageIndex, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	if err := l.Push(context.Background(), d, bytes.NewReader(content)); err != nil {
+		f.Fatal(err)
+	}
+	l.AddRoot(d)
+	var tar bytes.Buffer
+	if err := l.WriteTar(context.Background(), &tar); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(tar.Bytes())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		dir := t.TempDir()
+		l, err := OpenLayout(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.ReadTar(t.Context(), bytes.NewReader(raw))
+		files, err := os.ReadDir(filepath.Join(dir, "blobs", "sha256"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(filepath.Join(dir, "blobs", "sha256", file.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if digest.FromBytes(b).Encoded() != file.Name() {
+				t.Fatalf("%s holds other bytes", file.Name())
+			}
+		}
+	})
+}
