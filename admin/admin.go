@@ -61,6 +61,7 @@ type Options struct {
 	Deployments Deployments
 	Desired     Desired
 	Rollouts    Rollouts
+	Pipelines   Pipelines
 	History     RolloutHistory
 	Labels      Labels
 	Findings    Findings
@@ -100,6 +101,7 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerRegistry(hapi)
 	s.registerDeployments(hapi)
 	s.registerRollouts(hapi)
+	s.registerPipelines(hapi)
 	s.registerLabels(hapi)
 	s.registerDrift(hapi)
 	s.registerMetrics(hapi)

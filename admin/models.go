@@ -20,6 +20,8 @@ type pushInput struct {
 	TrainedOn     []string `query:"trained_on,explode" doc:"lineage: data sets, as people name them"`
 	QuantizedFrom string   `query:"quantized_from" doc:"lineage: a version such as flights@3 or flights:champion"`
 	DistilledFrom string   `query:"distilled_from" doc:"lineage: a version"`
+	Rollout       bool     `query:"rollout" doc:"it goes live by a rollout, not at once; a first version goes live at once"`
+	Policy        string   `query:"policy" doc:"of that rollout, YAML or JSON; absent: the deployment's own, else the default"`
 	ContentType   string   `header:"Content-Type"`
 	RawBody       []byte   `contentType:"application/octet-stream" required:"true"`
 }
@@ -63,7 +65,7 @@ func (s *server) registerModels(a huma.API) {
 		tar := strings.Contains(in.ContentType, "tar")
 		return replied(s.Models.Push(ctx, name, tar, in.RawBody, api.PushOptions{
 			Alias: in.Alias, Force: in.Force, By: in.By,
-			TrainedOn: in.TrainedOn, QuantizedFrom: in.QuantizedFrom, DistilledFrom: in.DistilledFrom,
+			TrainedOn: in.TrainedOn, QuantizedFrom: in.QuantizedFrom, DistilledFrom: in.DistilledFrom, Rollout: in.Rollout, Policy: in.Policy,
 		}))
 	})
 }

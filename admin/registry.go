@@ -69,27 +69,35 @@ func (s *server) registerRegistry(a huma.API) {
 	})
 }
 
-type aliasInput struct {
+type setAliasInput struct {
 	Name        string `path:"name"`
 	Alias       string `path:"alias"`
 	IfMatch     string `header:"If-Match" doc:"the version that the alias must point at now"`
 	IfNoneMatch string `header:"If-None-Match" doc:"*: the alias must not exist"`
+	Body        api.AliasRequest
 }
 
-// expect is the version that the conditions name, nil without any.
-func (in aliasInput) expect() (*int, error) {
+type removeAliasInput struct {
+	Name    string `path:"name"`
+	Alias   string `path:"alias"`
+	IfMatch string `header:"If-Match" doc:"the version that the alias must point at now"`
+	By      string `query:"by" doc:"who, for the history"`
+}
+
+// expected is the version that the conditions name, nil without any.
+func expected(match, none string) (*int, error) {
 	zero := 0
-	switch match := strings.Trim(in.IfMatch, `"`); {
-	case in.IfNoneMatch == "*":
+	switch match := strings.Trim(match, `"`); {
+	case none == "*":
 		return &zero, nil
-	case in.IfNoneMatch != "":
-		return nil, fairlead.Invalid("If-None-Match: %q is not known", in.IfNoneMatch).Hintf("use *, or If-Match with a version")
+	case none != "":
+		return nil, fairlead.Invalid("If-None-Match: %q is not known", none).Hintf("use *, or If-Match with a version")
 	case match == "":
 		return nil, nil
 	default:
 		v, err := strconv.Atoi(match)
 		if err != nil || v < 0 {
-			return nil, fairlead.Invalid("If-Match: %q is not a version", in.IfMatch).Hintf(`write the number of the version that the alias points at now, for example "3"`)
+			return nil, fairlead.Invalid("If-Match: %q is not a version", match).Hintf(`write the number of the version that the alias points at now, for example "3"`)
 		}
 		return &v, nil
 	}
@@ -102,39 +110,18 @@ type tagged[T any] struct {
 }
 
 func (s *server) registerAliases(a huma.API) {
-	move := func(ctx context.Context, in aliasInput, body api.AliasRequest) (*tagged[api.AliasMove], error) {
-		name, err := fairlead.ParseName(in.Name)
-		if err != nil {
-			return nil, toStatus(err)
-		}
-		expect, err := in.expect()
-		if err != nil {
-			return nil, toStatus(err)
-		}
-		moved, err := s.Aliases.PointAlias(ctx, name, in.Alias, body, expect)
-		if err != nil {
-			return nil, toStatus(err)
-		}
-		return &tagged[api.AliasMove]{strconv.Quote(strconv.Itoa(moved.To)), moved}, nil
-	}
 	huma.Register(a, huma.Operation{
 		OperationID: "set-alias", Method: http.MethodPut, Path: "/api/v1/models/{name}/aliases/{alias}", Tags: []string{"registry"},
 		Summary:     "Point an alias at a version",
 		Description: "With If-Match or If-None-Match the move is made only from there: 409 if somebody was faster.",
-	}, func(ctx context.Context, in *struct {
-		aliasInput
-		Body api.AliasRequest
-	}) (*tagged[api.AliasMove], error) {
-		return move(ctx, in.aliasInput, in.Body)
+	}, func(ctx context.Context, in *setAliasInput) (*tagged[api.AliasMove], error) {
+		return s.moveAlias(ctx, in.Name, in.Alias, in.Body, in.IfMatch, in.IfNoneMatch)
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "remove-alias", Method: http.MethodDelete, Path: "/api/v1/models/{name}/aliases/{alias}", Tags: []string{"registry"},
 		Summary: "Remove an alias", DefaultStatus: http.StatusOK,
-	}, func(ctx context.Context, in *struct {
-		aliasInput
-		By string `query:"by" doc:"who, for the history"`
-	}) (*tagged[api.AliasMove], error) {
-		return move(ctx, in.aliasInput, api.AliasRequest{By: in.By})
+	}, func(ctx context.Context, in *removeAliasInput) (*tagged[api.AliasMove], error) {
+		return s.moveAlias(ctx, in.Name, in.Alias, api.AliasRequest{By: in.By}, in.IfMatch, "")
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "alias-history", Method: http.MethodGet, Path: "/api/v1/models/{name}/history", Tags: []string{"registry"},
@@ -147,14 +134,31 @@ func (s *server) registerAliases(a huma.API) {
 	})
 }
 
+func (s *server) moveAlias(ctx context.Context, model, alias string, in api.AliasRequest, match, none string) (*tagged[api.AliasMove], error) {
+	name, err := fairlead.ParseName(model)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	expect, err := expected(match, none)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	moved, err := s.Aliases.PointAlias(ctx, name, alias, in, expect)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &tagged[api.AliasMove]{strconv.Quote(strconv.Itoa(moved.To)), moved}, nil
+}
+
 func (s *server) registerVersions(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "remove-version", Method: http.MethodDelete, Path: "/api/v1/models/{name}/versions/{version}", Tags: []string{"registry"},
 		Summary: "Remove a version", Description: "409 while an alias, a deployment or a lease needs it. Its number stays taken.",
 		DefaultStatus: http.StatusOK,
 	}, func(ctx context.Context, in *struct {
-		versionPath
-		By string `query:"by" doc:"who, for the record"`
+		Name    string `path:"name"`
+		Version string `path:"version"`
+		By      string `query:"by" doc:"who, for the record"`
 	}) (*reply[api.RemovedVersion], error) {
 		return replied(s.Versions.RemoveVersion(ctx, fairlead.Name(in.Name), in.Version, in.By))
 	})

@@ -293,8 +293,9 @@ type SQLAnswer struct {
 // (Content-Type application/octet-stream) or a tar of a bundle folder (application/x-tar).
 type PushAnswer struct {
 	ModelVersion
-	Deployment string `json:"deployment" doc:"the deployment that now serves it"`
-	Existing   bool   `json:"existing" doc:"the same content was there already; no new version was made"`
+	Deployment string             `json:"deployment" doc:"the deployment that now serves it"`
+	Existing   bool               `json:"existing" doc:"the same content was there already; no new version was made"`
+	Rollout    *DeploymentRollout `json:"rollout,omitempty" doc:"by which it goes live; absent: it is live"`
 }
 
 // ErrorBody is every error's body: the same shape on all of the server's HTTP faces.

@@ -10,6 +10,8 @@ type PushOptions struct {
 	TrainedOn     []string `json:"trained_on,omitempty"`
 	QuantizedFrom string   `json:"quantized_from,omitempty"`
 	DistilledFrom string   `json:"distilled_from,omitempty"`
+	Rollout       bool     `json:"rollout,omitempty" doc:"it goes live by a rollout; a first version goes live at once"`
+	Policy        string   `json:"policy,omitempty" doc:"of that rollout, YAML or JSON; absent: the deployment's own, else the default"`
 }
 
 // Variant is one form of a version's graph.

@@ -50,6 +50,7 @@ type App struct {
 	registry     *registry.Registry
 	deployer     *deployer
 	rollouts     *rollouts
+	pipelines    *pipelines
 	router       *route.Router
 	meter        *meter.Meter
 	recorder     *recorder
@@ -96,7 +97,7 @@ func (a *App) plan() []lifecycle.Part {
 		// The store first: it refuses a folder that another server has open, the log does not.
 		part("evaluation store", a.startStore, func(context.Context) error { return a.store.Close() }),
 		part("event log", a.startEvents, func(context.Context) error { return a.events.Close() }),
-		part("deployments", a.startDeployments, func(context.Context) error { return a.deployer.close() }),
+		part("deployments", a.startDeployments, func(context.Context) error { return errors.Join(a.pipelines.close(), a.deployer.close()) }),
 		lifecycle.Loop("watch", a.watchLoop),
 		lifecycle.Loop("trimming", a.trimLoop),
 		lifecycle.Loop("rollouts", func(ctx context.Context) { a.rollouts.run(ctx) }),
@@ -167,7 +168,7 @@ func (a *App) startStore(ctx context.Context) error {
 
 func (a *App) startDeployments(ctx context.Context) error {
 	buckets := map[string]*eventlog.KV{}
-	for _, name := range []string{"models", "deployments", "rollouts", "alerts", "annotations"} {
+	for _, name := range []string{"models", "deployments", "rollouts", "pipelines", "alerts", "annotations"} {
 		kv, err := a.events.KV(ctx, name)
 		if err != nil {
 			return err
@@ -208,7 +209,10 @@ func (a *App) startDeployments(ctx context.Context) error {
 	if err := a.rollouts.open(ctx); err != nil {
 		return err
 	}
-	return a.deployer.open(ctx)
+	if err := a.deployer.open(ctx); err != nil {
+		return err
+	}
+	return a.openPipelines(ctx, buckets["pipelines"])
 }
 
 // watchSlice is how many windows are evaluated and saved at a time.

@@ -32,6 +32,7 @@ type Config struct {
 	MaxUpload int64 // bytes of one pushed model
 	MemoryMB  int   // DuckDB's memory limit
 
+	Processes    bool          // process steps of pipelines may run programs, with the server's rights
 	Trees        bool          // tree ensembles run on fairlead's own engine where its answers are those of ONNX Runtime
 	CacheMB      int           // memory for answers of models whose bundle asks for a cache; 0: none
 	Limits       limit.Config  // of clients and models; the zero Config limits nobody

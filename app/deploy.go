@@ -77,6 +77,7 @@ type deployer struct {
 	versions    map[versionKey]*version
 	loading     map[versionKey]bool
 	rolling     map[fairlead.Name]*rolling // replaced, never changed
+	pipelines   *pipelines                 // deployments that are made of several; nil: there are none
 	serving     bool                       // requests may come: loading leaves them room
 
 	// table is held while a route table is made and swapped: the newest state wins.
@@ -316,6 +317,7 @@ func (d *deployer) Names() []fairlead.Name {
 	for n := range d.deployments {
 		names = append(names, n)
 	}
+	names = append(names, d.pipelines.names()...)
 	slices.Sort(names)
 	return names
 }
@@ -339,6 +341,9 @@ func (d *deployer) Live(name fairlead.Name) (fairlead.Version, error) {
 	if dep := d.deployments[name]; dep != nil {
 		return dep.Live, nil
 	}
+	if v, ok := d.pipelines.live(name); ok {
+		return v, nil
+	}
 	return 0, fairlead.NotFound("there is no deployment %q", name)
 }
 
@@ -346,6 +351,9 @@ func (d *deployer) Live(name fairlead.Name) (fairlead.Version, error) {
 func (d *deployer) Reference(ctx context.Context, name fairlead.Name, v fairlead.Version) (*profile.Reference, fairlead.Signature, error) {
 	dep := d.get(name)
 	if dep == nil {
+		if sig, ok := d.pipelines.describe(name, v); ok {
+			return nil, sig, nil
+		}
 		return nil, fairlead.Signature{}, fairlead.NotFound("there is no deployment %q", name)
 	}
 	known, err := d.describe(ctx, dep.Name, dep.Model, v)

@@ -68,7 +68,7 @@ func (a *App) handler() http.Handler {
 	admin.New(mux, admin.Options{
 		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Live: a.deployer.Live, Status: a.status,
 		Models: a, Aliases: a, Versions: a, Upkeep: a, Transfer: a, Deployments: a, Desired: a, Rollouts: a.rollouts, History: a.rollouts, Labels: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a,
-		MaxUpload: a.config.MaxUpload,
+		MaxUpload: a.config.MaxUpload, Pipelines: a.pipelines,
 	})
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.Handle("GET /metrics", a.metrics())
@@ -115,6 +115,7 @@ func (a *App) metrics() http.Handler {
 	if a.cache != nil {
 		reg.MustRegister(a.cache)
 	}
+	reg.MustRegister(a.pipelines)
 	if a.tracer != nil {
 		reg.MustRegister(a.tracer)
 	}

@@ -251,7 +251,7 @@ func (d *deployer) swap(fresh bool) bool {
 	if fresh {
 		d.known = known
 	}
-	table, err := route.NewTable(d.routes())
+	table, err := route.NewTable(d.pipelines.beside(d.routes()))
 	if err != nil {
 		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat
 		return false

@@ -26,6 +26,10 @@ import (
 // Push implements admin.Models: read → check against the graph → profile the reference → golden vectors → seal → check against
 // the clients' signature → store → put live. Nothing is stored unless everything before it worked.
 func (a *App) Push(ctx context.Context, name fairlead.Name, tar bool, body []byte, o api.PushOptions) (api.PushAnswer, error) {
+	if a.pipelines.get(name) != nil {
+		return api.PushAnswer{}, fairlead.Errorf(fairlead.CodeConflict, "%s is a pipeline", name).
+			Hintf("give the model another name, or delete the pipeline first: fairlead pipeline delete %s", name)
+	}
 	if o.Alias != "" {
 		if err := registry.CheckAlias(o.Alias); err != nil {
 			return api.PushAnswer{}, err
@@ -43,11 +47,14 @@ func (a *App) install(ctx context.Context, name fairlead.Name, b *bundle.Bundle,
 	if err := a.fitsClients(ctx, name, b, o); err != nil {
 		return api.PushAnswer{}, err
 	}
+	if err := a.deployer.busy(name, "nothing was pushed"); err != nil {
+		return api.PushAnswer{}, err
+	}
 	entry, existing, err := a.registry.Add(ctx, name, b, time.Now().UTC(), "")
 	if err != nil {
 		return api.PushAnswer{}, err
 	}
-	if err := a.deployer.deploy(ctx, name, entry.Version); err != nil {
+	if err := a.goLive(ctx, name, entry, o); err != nil {
 		return api.PushAnswer{}, err
 	}
 	if err := a.point(ctx, entry, o); err != nil {
@@ -55,7 +62,16 @@ func (a *App) install(ctx context.Context, name fairlead.Name, b *bundle.Bundle,
 	}
 	a.log.Info("pushed", "model", name, "version", entry.Version, "digest", entry.Digest.Short(), "existing", existing, "by", o.By)
 	v, err := a.modelVersion(ctx, name, entry)
-	return api.PushAnswer{ModelVersion: v, Deployment: string(name), Existing: existing}, err
+	return api.PushAnswer{ModelVersion: v, Deployment: string(name), Existing: existing, Rollout: a.rollouts.standing(name)}, err
+}
+
+// goLive puts a version live at once, or by a rollout where that is asked for and another version is live.
+func (a *App) goLive(ctx context.Context, name fairlead.Name, e registry.Entry, o api.PushOptions) error {
+	if dep := a.deployer.get(name); !o.Rollout || dep == nil {
+		return a.deployer.deploy(ctx, name, e.Version)
+	}
+	_, err := a.rollouts.StartRollout(ctx, name, api.RolloutStart{Version: e.Version.String(), Policy: o.Policy, Force: o.Force, By: o.By})
+	return err
 }
 
 // fitsClients refuses a version that breaks the clients of the one it takes the place of: the live one, and the one that
@@ -178,7 +194,7 @@ func (a *App) pinLineage(ctx context.Context, f *bundle.File, o api.PushOptions)
 		}
 		pinned, err := a.registry.Pin(ctx, *reference)
 		if err != nil {
-			return fmt.Errorf("lineage: %s: %w", what, err)
+			return about("lineage: "+what, err)
 		}
 		*reference = pinned
 	}

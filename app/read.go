@@ -138,6 +138,9 @@ func (a *App) Annotate(ctx context.Context, name fairlead.Name, in api.Annotatio
 
 // Rollback implements admin.Deployments.
 func (a *App) Rollback(ctx context.Context, name fairlead.Name) (api.RollbackAnswer, error) {
+	if a.pipelines.get(name) != nil {
+		return a.pipelines.rollback(ctx, name)
+	}
 	r, done, err := a.rollouts.rollback(ctx, name, somebody)
 	if err == nil && !done {
 		r, err = a.deployer.Rollback(ctx, name)

@@ -265,6 +265,8 @@ func (c *rollouts) take(ctx context.Context, r *running, next rollout.State, dec
 	if next.Phase.Over() {
 		rec.Ended = c.now().UTC()
 	}
+	t0 := time.Now()
+	defer func() { c.log.Info("TIMING", "total", time.Since(t0)) }()
 	if err := c.save(ctx, r, rec); err != nil {
 		if next.Phase != rollout.RolledBack {
 			return err
@@ -273,6 +275,7 @@ func (c *rollouts) take(ctx context.Context, r *running, next rollout.State, dec
 		r.unsaved = true
 	}
 	r.rec = rec
+	c.log.Info("TIMING", "saved", time.Since(t0), "since decision", time.Since(decisions[len(decisions)-1].Time))
 	c.act(r)
 	for _, d := range decisions {
 		c.log.Info("rollout: "+d.Text, "deployment", rec.Deployment, "version", rec.To, "action", string(d.Action), "reason", d.Reason, "by", d.Actor)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -130,7 +131,7 @@ func checkMetrics(p rollout.Policy, task fairlead.Task) error {
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
-			return fairlead.Invalid("the policy's metric %q cannot be measured on a model whose task is %s", name, task).
+			return fairlead.Invalid("the policy's metric %q cannot be measured on a model whose task is %s", name, cmp.Or(task, fairlead.TaskNone)).
 				Hintf("known are %s", strings.Join(known, ", "))
 		}
 	}

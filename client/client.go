@@ -82,13 +82,16 @@ func (c *Client) Push(ctx context.Context, name, alias, contentType string, body
 // PushWith is Push with everything that can be said of it.
 func (c *Client) PushWith(ctx context.Context, name, contentType string, body io.Reader, o api.PushOptions) (api.PushAnswer, error) {
 	q := url.Values{"trained_on": o.TrainedOn}
-	for key, value := range map[string]string{"alias": o.Alias, "by": o.By, "quantized_from": o.QuantizedFrom, "distilled_from": o.DistilledFrom} {
+	for key, value := range map[string]string{"alias": o.Alias, "by": o.By, "quantized_from": o.QuantizedFrom, "distilled_from": o.DistilledFrom, "policy": o.Policy} {
 		if value != "" {
 			q.Set(key, value)
 		}
 	}
 	if o.Force {
 		q.Set("force", "true")
+	}
+	if o.Rollout {
+		q.Set("rollout", "true")
 	}
 	var answer api.PushAnswer
 	err := c.do(ctx, http.MethodPost, "/api/v1/models/"+url.PathEscape(name)+"/versions", q, contentType, body, &answer)

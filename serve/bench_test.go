@@ -2,12 +2,14 @@ package serve_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/serve"
 	"github.com/fairlead-ml/fairlead/serve/engine/fake"
+	"github.com/fairlead-ml/fairlead/serve/route"
 )
 
 // spin is a model that computes for d, as a small tree ensemble does.
@@ -75,3 +77,42 @@ func BenchmarkSpine(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSplit is BenchmarkSpine's request where a deployment's calls are divided: what assigning and counting cost, and
+// what handing copies to a shadow does.
+func BenchmarkSplit(b *testing.B) {
+	one := func() *route.Target { return splitTarget(1, scored(0.25)) }
+	other := func() *route.Target { return splitTarget(2, scored(0.75)) }
+	live := one()
+	none, err := route.NewTable([]route.Deployment{{Name: "m", Live: live}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	canary, _ := divided(b, one(), other(), 0.05)
+	dark, _ := shadowed(b, one(), other())
+	for _, test := range []struct {
+		name  string
+		table *route.Table
+	}{{"none", none}, {"canary", canary}, {"shadow", dark}} {
+		s := serving(b, test.table, serve.Options{Recorder: discard{}})
+		b.Run(test.name, func(b *testing.B) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					if _, err := s.Predict(ctx, serve.Request{Deployment: "m", Input: keyed(keys[i%len(keys)])}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+var keys = func() (all [1024]string) {
+	for i := range all {
+		all[i] = fmt.Sprint("customer-", i)
+	}
+	return all
+}()

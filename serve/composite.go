@@ -21,12 +21,16 @@ type Part struct {
 	Tensors    []fairlead.Tensor  // they fit the composite's signature
 	Outputs    []string           // nil: all
 	Priority   int
+	RoutingKey string
 	Unrecorded bool
 }
 
 // compose lets a composite answer.
 func (c *call) compose(ctx context.Context, session Composite) (batch.Answer, error) {
-	p := Part{ID: c.resp.ID, Rows: c.resp.Rows, Tensors: c.in.Tensors, Outputs: c.in.Outputs, Priority: c.in.Priority, Unrecorded: c.in.Unrecorded}
+	p := Part{
+		ID: c.resp.ID, Rows: c.resp.Rows, Tensors: c.in.Tensors, Outputs: c.in.Outputs, Priority: c.in.Priority,
+		RoutingKey: c.in.RoutingKey, Unrecorded: c.in.Unrecorded,
+	}
 	if c.wanted() {
 		p.Outputs = nil // what nobody asked for is watched, too
 	}

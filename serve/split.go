@@ -181,7 +181,7 @@ func (c *call) try(ctx context.Context) (err error) {
 	defer timer.Stop()
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("the version panicked: %v\n%s", v, debug.Stack())
+			err = fairlead.Errorf(fairlead.CodeInternal, "the version panicked: %v", v).Cause(errors.New(string(debug.Stack())))
 		}
 	}()
 	err = c.complete(limited)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -145,6 +146,7 @@ func TestSwapsUnderLoad(t *testing.T) {
 					t.Errorf("caller %d, request %d: %s version %d answered %v", c, i, resp.Role, resp.Target.Version, got)
 				}
 				requests.Add(1)
+				runtime.Gosched() // let the swapper in
 			}
 		})
 	}
@@ -429,10 +431,21 @@ func TestCanaryOfAnotherSignature(t *testing.T) {
 
 // TestArmsDoNotShareCachedAnswers: equal requests, one cache, two versions.
 func TestArmsDoNotShareCachedAnswers(t *testing.T) {
-	live, canary := splitTarget(1, scored(0.25)), splitTarget(2, scored(0.75))
-	live.Settings.CacheTTL, canary.Settings.CacheTTL = time.Hour, time.Hour
+	slow := func(p float32) *fake.Session {
+		return scoring(func(context.Context) (float32, error) { time.Sleep(time.Millisecond); return p, nil })
+	}
+	live, canary := splitTarget(1, slow(0.25)), splitTarget(2, slow(0.75))
+	for _, target := range []*route.Target{live, canary} {
+		target.Settings.CacheTTL, target.Settings.Cost = time.Hour, route.Cost{Fixed: time.Millisecond}
+	}
 	table, split := divided(t, live, canary, 0.5)
-	s := serving(t, table, serve.Options{Cache: cache.New(cache.Options{Bytes: 1 << 20})})
+	answers := cache.New(cache.Options{Bytes: 1 << 20})
+	defer func() {
+		if err := answers.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := serving(t, table, serve.Options{Cache: answers})
 	for range 3 {
 		for arm, want := range []float32{0.75, 0.25} {
 			if got := ask(t, s, keyed(keyOf(split, arm))).Outputs[0].Data.([]float32)[0]; got != want {
@@ -441,7 +454,7 @@ func TestArmsDoNotShareCachedAnswers(t *testing.T) {
 		}
 	}
 	for name, tally := range split.Tallies() {
-		if n := tally.Total(); n.Requests != 3 || n.Scored != 3 || tally.Cached == 0 {
+		if n := tally.Total(); n.Requests != 3 || n.Scored != 3 || tally.Cached != 2 {
 			t.Errorf("%s: %+v, %d cached", name, n, tally.Cached)
 		}
 	}

@@ -40,8 +40,8 @@ func (t *talk) command(cmd *cobra.Command, listing bool) *cobra.Command {
 
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
-		pushCommand(), modelsCommand(), deploymentsCommand(), rolloutCommand(), rollbackCommand(), predictCommand(),
-		labelCommand(), driftCommand(), metricsCommand(), alertsCommand(), sqlCommand(), benchCommand(),
+		pushCommand(), modelsCommand(), deploymentsCommand(), rolloutCommand(), rollbackCommand(), applyCommand(), predictCommand(),
+		labelCommand(), driftCommand(), metricsCommand(), alertsCommand(), sqlCommand(), benchCommand(), pipelineCommand(),
 	}
 }
 

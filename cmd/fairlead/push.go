@@ -20,7 +20,7 @@ import (
 
 func pushCommand() *cobra.Command {
 	var t talk
-	var name, reference string
+	var name, reference, policy string
 	var o api.PushOptions
 	cmd := t.command(&cobra.Command{
 		Use:   "push PATH",
@@ -39,6 +39,12 @@ func pushCommand() *cobra.Command {
 				return err
 			}
 			o.By = whoami()
+			if o.Policy, err = policyFile(policy); err != nil {
+				return err
+			}
+			if o.Policy != "" && !o.Rollout {
+				return fairlead.Invalid("--policy is the policy of a rollout").Hintf("add --rollout: without it the version goes live at once")
+			}
 			answer, err := c.PushWith(cmd.Context(), up.name, up.contentType, up.reader(), o)
 			if err != nil {
 				return err
@@ -54,6 +60,8 @@ func pushCommand() *cobra.Command {
 	cmd.Flags().StringVar(&reference, "reference", "", "Parquet or CSV file to compare live traffic with")
 	cmd.Flags().StringVar(&o.Alias, "alias", "", "alias to point at the version, for example champion")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "also where the signature breaks the clients of the live version")
+	cmd.Flags().BoolVar(&o.Rollout, "rollout", false, "put it live by a rollout, step by step, instead of at once")
+	cmd.Flags().StringVar(&policy, "policy", "", "of the rollout, YAML or JSON (default: the deployment's, else the default)")
 	cmd.Flags().StringSliceVar(&o.TrainedOn, "trained-on", nil, "lineage: the data it was trained on")
 	cmd.Flags().StringVar(&o.QuantizedFrom, "quantized-from", "", "lineage: a version such as flights@3 or flights:champion")
 	cmd.Flags().StringVar(&o.DistilledFrom, "distilled-from", "", "lineage: a version")
@@ -86,6 +94,10 @@ func pushed(a api.PushAnswer) string {
 	}
 	for _, n := range a.Notes {
 		fmt.Fprintf(&b, "  note: %s\n", n)
+	}
+	if a.Rollout != nil {
+		fmt.Fprintf(&b, "its rollout is at %s: `fairlead rollout status %s --watch` follows it\n", a.Rollout.Stage, a.Deployment)
+		return b.String()
 	}
 	fmt.Fprintf(&b, "live as /v2/models/%s/infer\n", a.Deployment)
 	return b.String()

@@ -31,6 +31,7 @@ var rules = []rule{
 	{"ship/bundle", []string{"."}, true},
 	{"ship/reference", []string{"."}, true},
 	{"ship/registry", []string{".", "ship/bundle"}, false},
+	{"ship/rollout", []string{".", "ship/rollout"}, true},
 	{"ship/rollout/anytime", nil, true},
 	{"serve", []string{".", "serve"}, false},
 	{"serve/codec", []string{".", "serve/codec"}, true},

@@ -1,5 +1,5 @@
-// Package accesslog writes a line of JSON for finished requests: all that failed, all that were slow, and a share of the
-// others. Lines are written by a goroutine of their own; when it cannot follow, lines are dropped and counted, for a disk
+// Package accesslog writes a line of JSON for finished requests: all that failed or that a canary could not answer, all
+// that were slow, and a share of the others. Lines are written by a goroutine of their own; when it cannot follow, lines are dropped and counted, for a disk
 // must not slow a prediction.
 package accesslog
 
@@ -22,7 +22,7 @@ import (
 // Options say what is logged and where.
 type Options struct {
 	Out    io.Writer        // takes whole lines, one or more at a time
-	Sample float64          // share of successful requests that are logged; those in error or slow always are
+	Sample float64          // share of successful requests that are logged; those in error, a canary's error included, or slow always are
 	Slow   time.Duration    // what is called slow; 0: nothing is
 	Queue  int              // lines waiting to be written at most; 0: 4096. More are dropped
 	Now    func() time.Time // nil: time.Now
@@ -90,7 +90,7 @@ func (l *Log) Stop(ctx context.Context) error {
 func (l *Log) Observe(ctx context.Context, f *serve.Finished) {
 	now := l.options.Now()
 	slow := l.options.Slow > 0 && now.Sub(f.Received) >= l.options.Slow
-	if f.Err == nil && !slow && l.options.Rand() >= l.options.Sample {
+	if f.Err == nil && f.Instead == nil && !slow && l.options.Rand() >= l.options.Sample {
 		return
 	}
 	e := entry{Finished: *f, at: now, trace: otel.SpanContextFromContext(ctx).TraceID()}
@@ -139,7 +139,7 @@ func (l *Log) flush() {
 
 func (l *Log) line(e *entry) {
 	level := slog.LevelInfo
-	if e.Err != nil {
+	if e.Err != nil || e.Instead != nil {
 		level = slog.LevelWarn
 	}
 	r := slog.NewRecord(e.at, level, "request", 0)
@@ -147,6 +147,12 @@ func (l *Log) line(e *entry) {
 		slog.String("client", e.Client))
 	if e.version > 0 {
 		r.AddAttrs(slog.Int("version", int(e.version)))
+	}
+	if e.Role != "" {
+		r.AddAttrs(slog.String("role", string(e.Role)))
+	}
+	if e.Instead != nil {
+		r.AddAttrs(slog.String("canary_error", e.Instead.Error()))
 	}
 	code := "ok"
 	if e.Err != nil {

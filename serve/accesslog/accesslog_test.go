@@ -208,3 +208,25 @@ func BenchmarkObserve(b *testing.B) {
 		})
 	}
 }
+
+// TestCanaryErrorsAreLogged: the client got the live version's answer, so the log is where its operator sees why.
+func TestCanaryErrorsAreLogged(t *testing.T) {
+	var out bytes.Buffer
+	l, err := accesslog.New(accesslog.Options{Out: &out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Observe(t.Context(), &serve.Finished{ID: "quiet", Role: fairlead.RoleLive})
+	l.Observe(t.Context(), &serve.Finished{ID: "loud", Role: fairlead.RoleLive, Instead: errors.New("the version panicked: a bug")})
+	if err := l.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"id":"loud"`, `"level":"WARN"`, `"role":"live"`, `"canary_error":"the version panicked: a bug"`, `"code":"ok"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s lacks %s", out.String(), want)
+		}
+	}
+	if strings.Contains(out.String(), "quiet") {
+		t.Errorf("a request without an error is logged: %s", out.String())
+	}
+}

@@ -124,7 +124,9 @@ func start(t testing.TB, o serve.Options, g grpcd.Options) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Router = &route.Router{}
+	if o.Router == nil {
+		o.Router = &route.Router{}
+	}
 	o.Router.Swap(table)
 	b.core = serve.New(o)
 	b.server = grpcd.New(b.core, g)

@@ -70,6 +70,9 @@ func notCEL(text string, issues *cel.Issues) error {
 	if strings.Contains(problem.Message, "undeclared reference") {
 		return e.Hintf("a condition can name %s.tensor, step.output, meta.id, meta.key, meta.time, meta.tags and rows", requestName)
 	}
+	if strings.Contains(problem.Message, "double") && strings.Contains(problem.Message, "int") {
+		return e.Hintf("a value with a fraction is compared with one: 3.0, not 3; int(x) and double(x) convert")
+	}
 	return e.Hintf(`it is CEL that gives true or false, for example size(%s.text) > 200 or meta.tags["country"] == "DE"`, requestName)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -236,7 +237,7 @@ func (f *fileNode) outputs(known map[string]bool) ([]Output, error) {
 		if n.Kind == yaml.ScalarNode {
 			node.From = n.Value
 		} else if err := decodeStrictly(n, &node); err != nil {
-			return nil, yamlError(err)
+			return nil, yamlError(at(n.Line, err))
 		}
 		from, err := ref(node.From, known)
 		if err != nil {
@@ -268,4 +269,14 @@ func decodeStrictly(n *yaml.Node, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	return d.Decode(into)
+}
+
+var lineNumber = regexp.MustCompile(`line (\d+): `)
+
+// at makes the lines of an error, which count from the start of a part, those of the file.
+func at(first int, err error) error {
+	return errors.New(lineNumber.ReplaceAllStringFunc(err.Error(), func(m string) string {
+		line, _ := strconv.Atoi(lineNumber.FindStringSubmatch(m)[1])
+		return fmt.Sprintf("line %d: ", first+line-1)
+	}))
 }

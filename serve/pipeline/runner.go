@@ -26,7 +26,7 @@ const protocol = "pipeline"
 func (r modelRunner) run(ctx context.Context, f *flight, n *node, in []fairlead.Tensor, rows []int) ([]fairlead.Tensor, error) {
 	request := serve.Request{
 		Deployment: r.model.Name, Version: r.model.Version, Protocol: protocol,
-		Input: serve.Input{ID: f.part.ID, Tensors: in, Outputs: n.used, Priority: f.part.Priority, Unrecorded: f.part.Unrecorded},
+		Input: serve.Input{ID: f.part.ID, Tensors: in, Outputs: n.used, Priority: f.part.Priority, RoutingKey: f.part.RoutingKey, Unrecorded: f.part.Unrecorded},
 	}
 	metas := f.part.Rows
 	if rows != nil && metas != nil {

@@ -29,10 +29,6 @@ type SplitOptions struct {
 	Copied    float64            // share of the routing keys whose requests are copied; 0: all
 	Signature fairlead.Signature // of the live version: says what is counted
 	Edges     []float64          // inner edges of the score's bins; nil: tally.DefaultEdges
-
-	// Continues is a split whose counts go on in the new one, for versions that were loaded again: it has the same arms by
-	// name, and a shadow or none as well. What is counted, and Edges, are its own. nil: counts begin at zero.
-	Continues *Split
 }
 
 // Split divides the calls of a deployment between its live version and others, and counts what came of it. Every change of
@@ -77,12 +73,6 @@ func NewSplit(o SplitOptions) (*Split, error) {
 	if !(o.Copied >= 0 && o.Copied <= 1) {
 		return nil, fairlead.Invalid("the share of requests to copy is %v", o.Copied).Hintf("a share from 0 to 1; 0 copies all")
 	}
-	if o.Continues != nil {
-		if err := s.resume(o.Continues); err != nil {
-			return nil, err
-		}
-		return s, nil
-	}
 	var err error
 	if s.gauge, err = tally.NewGauge(&o.Signature, o.Edges); err != nil {
 		return nil, err
@@ -95,15 +85,6 @@ func NewSplit(o SplitOptions) (*Split, error) {
 		s.pairs = tally.NewPairs(s.gauge, s.segments)
 	}
 	return s, nil
-}
-
-// resume goes on with the counts of old.
-func (s *Split) resume(old *Split) error {
-	if !slices.EqualFunc(s.arms, old.arms, func(a, b Arm) bool { return a.Name == b.Name }) || (s.shadow == nil) != (old.shadow == nil) {
-		return fairlead.Invalid("the split %q cannot go on with the counts of %q, whose arms differ", s.id, old.id)
-	}
-	s.gauge, s.segments, s.counters, s.pairs = old.gauge, old.segments, old.counters, old.pairs
-	return nil
 }
 
 // ID is the generation's.

@@ -42,7 +42,7 @@ func TestAssignmentIsUniform(t *testing.T) {
 		for _, salt := range []string{"", "rollout-1", "rollout-2", "flights/7"} {
 			s := split(t, salt, weights...)
 			counts := make([]float64, len(weights)+1)
-			all := keys(100_000)
+			all := keys(20_000)
 			for _, k := range all {
 				counts[s.Assign(k)]++
 			}
@@ -142,15 +142,14 @@ func TestSplitsThatCannotBe(t *testing.T) {
 	target := &route.Target{Version: 2}
 	arm := func(name string, w float64) route.Arm { return route.Arm{Name: name, Weight: w, Target: target} }
 	for name, o := range map[string]route.SplitOptions{
-		`the arm "canary" has the weight 1.5`:            {Arms: []route.Arm{arm("canary", 1.5)}},
-		`the arm "canary" has the weight NaN`:            {Arms: []route.Arm{arm("canary", math.NaN())}},
-		`the weights of the arms are 1.2 together`:       {Arms: []route.Arm{arm("a", 0.6), arm("b", 0.6)}},
-		`"live" cannot be the name of an arm`:            {Arms: []route.Arm{arm("live", 0.1)}},
-		`"3" cannot be the name of an arm`:               {Arms: []route.Arm{arm("3", 0.1)}},
-		`"a" cannot be the name of an arm`:               {Arms: []route.Arm{arm("a", 0.1), arm("a", 0.1)}},
-		`the arm "canary" has no version`:                {Arms: []route.Arm{{Name: "canary", Weight: 0.1}}},
-		`the share of requests to copy is -1`:            {Shadow: target, Copied: -1},
-		`the split "" cannot go on with the counts of "`: {Continues: split(t, "", 0.5)},
+		`the arm "canary" has the weight 1.5`:      {Arms: []route.Arm{arm("canary", 1.5)}},
+		`the arm "canary" has the weight NaN`:      {Arms: []route.Arm{arm("canary", math.NaN())}},
+		`the weights of the arms are 1.2 together`: {Arms: []route.Arm{arm("a", 0.6), arm("b", 0.6)}},
+		`"live" cannot be the name of an arm`:      {Arms: []route.Arm{arm("live", 0.1)}},
+		`"3" cannot be the name of an arm`:         {Arms: []route.Arm{arm("3", 0.1)}},
+		`"a" cannot be the name of an arm`:         {Arms: []route.Arm{arm("a", 0.1), arm("a", 0.1)}},
+		`the arm "canary" has no version`:          {Arms: []route.Arm{{Name: "canary", Weight: 0.1}}},
+		`the share of requests to copy is -1`:      {Shadow: target, Copied: -1},
 	} {
 		if _, err := route.NewSplit(o); fairlead.CodeOf(err) != fairlead.CodeInvalid || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%v, want %s", err, name)

@@ -56,7 +56,10 @@ func pull(ctx context.Context, ref Reference, repo *remote.Repository, l *Layout
 	if err := isVersion(ref, r.Root, raw); err != nil {
 		return r, err
 	}
-	attached, note := from.attached(ctx, r.Root)
+	attached, note, err := from.attached(ctx, r.Root)
+	if err != nil {
+		return r, err
+	}
 	if note != "" {
 		r.Notes = append(r.Notes, note)
 	}
@@ -75,8 +78,8 @@ func pull(ctx context.Context, ref Reference, repo *remote.Repository, l *Layout
 		return nil, nil
 	}
 	opts.OnCopySkipped = func(ctx context.Context, d oci.Descriptor) error {
-		below, err := reach(ctx, from, []oci.Descriptor{d})
-		for _, b := range below {
+		below, err := reach(ctx, l, []oci.Descriptor{d})
+		for _, b := range below { // what is there has all it refers to
 			from.count.have(b)
 		}
 		return err
@@ -172,18 +175,26 @@ func (s *origin) Predecessors(ctx context.Context, d oci.Descriptor) ([]oci.Desc
 }
 
 // attached lists what refers to the version, up to the limits; the note says what is left behind.
-func (s *origin) attached(ctx context.Context, root oci.Descriptor) (found []oci.Descriptor, note string) {
+func (s *origin) attached(ctx context.Context, root oci.Descriptor) (found []oci.Descriptor, note string, err error) {
 	var all []oci.Descriptor
-	err := s.o.persist(ctx, func() (err error) {
+	err = s.o.persist(ctx, func() (err error) {
 		all, err = s.Predecessors(ctx, root)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Sprintf("what is attached to the version, signatures for example, could not be listed: %v", err)
+		return nil, fmt.Sprintf("what is attached to the version, signatures for example, could not be listed: %v", err), nil
 	}
 	left := 0
 	for _, d := range all {
-		if d.MediaType != oci.MediaTypeImageManifest || len(found) == maxAttached || s.tooLarge(ctx, d) {
+		if d.MediaType != oci.MediaTypeImageManifest || len(found) == maxAttached {
+			left++
+			continue
+		}
+		below, err := reach(ctx, s, []oci.Descriptor{d})
+		if err != nil {
+			return nil, "", err
+		}
+		if sizeOf(below) > maxAttachedBytes {
 			left++
 			continue
 		}
@@ -193,16 +204,15 @@ func (s *origin) attached(ctx context.Context, root oci.Descriptor) (found []oci
 	if left > 0 {
 		note = fmt.Sprintf("%d of %d attachments stay behind: they are too large, too many or no manifests", left, len(all))
 	}
-	return found, note
+	return found, note, nil
 }
 
-func (s *origin) tooLarge(ctx context.Context, d oci.Descriptor) bool {
-	below, err := reach(ctx, s, []oci.Descriptor{d})
-	size := int64(0)
-	for _, b := range below {
-		size += b.Size
+func sizeOf(blobs []oci.Descriptor) int64 {
+	n := int64(0)
+	for _, b := range blobs {
+		n += b.Size
 	}
-	return err != nil || size > maxAttachedBytes
+	return n
 }
 
 // download reads a blob, and opens it again where it was cut.

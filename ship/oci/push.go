@@ -198,9 +198,7 @@ type counter struct {
 
 func newCounter(blobs []oci.Descriptor, tell func(Progress)) *counter {
 	c := &counter{tell: tell, done: map[digest.Digest]int64{}}
-	for _, d := range blobs {
-		c.total += d.Size
-	}
+	c.total = sizeOf(blobs)
 	return c
 }
 

@@ -56,7 +56,7 @@ func serve(t *testing.T, closed bool) *server {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf("version: 0.1\nlog: {level: fatal, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q, secret: fairlead}\n", s.storage, s.addr)
+	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q, secret: fairlead}\n", s.storage, s.addr)
 	if closed {
 		users := filepath.Join(dir, "htpasswd")
 		if err := os.WriteFile(users, []byte(htpasswd), 0o600); err != nil {
@@ -75,11 +75,14 @@ func serve(t *testing.T, closed bool) *server {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 		if t.Failed() {
-			t.Logf("the registry said: %s", log)
+			said := log.String()
+			t.Logf("the registry said last: %s", said[max(0, len(said)-2000):])
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
@@ -89,7 +92,13 @@ func serve(t *testing.T, closed bool) *server {
 			_ = resp.Body.Close()
 			return s
 		}
-		if time.Since(began) > 20*time.Second {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("the registry ended: %v", err)
+		default:
+		}
+		if time.Since(began) > time.Minute {
 			t.Fatalf("the registry does not start: %v", err)
 		}
 	}

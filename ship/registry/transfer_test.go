@@ -254,12 +254,12 @@ func FuzzImport(f *testing.F) {
 	f.Add([]byte(file))
 	f.Add([]byte(file)[:3000])
 	f.Add([]byte(tarFile(f, []tarEntry{{name: "oci-layout", content: `{"imageLayoutVersion":"1.0.0"}`}, {name: "index.json", content: `{"schemaVersion":2,"manifests":[{}]}`}})))
+	// One registry for all: a fresh one each time costs more than what is tested.
+	in, err := registry.Open(f.TempDir(), &registrytest.KV{})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		dir := t.TempDir()
-		in, err := registry.Open(dir, &registrytest.KV{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		got, err := in.Import(t.Context(), bytes.NewReader(b), "", 1<<20, now, nil)
 		if err != nil {
 			return

@@ -24,7 +24,14 @@ func (l look) latency(name string, g Gate, q float64) Evidence {
 	case l.shadow: // copies wait behind the requests of clients
 		tolerated = times(tolerated, 4)
 	}
-	v := anytime.Quantiles(latencyBounds(), live, canary, q, queueEffect, anytime.Question{
+	if l.early && total(live) > 0 && total(canary) > 0 {
+		// Evidence of harm implies that the estimates are apart by more than the tolerance.
+		was, is := fairlead.BinQuantile(live, q, fairlead.LatencyBound), fairlead.BinQuantile(canary, q, fairlead.LatencyBound)
+		if is <= was+tolerated.Over(was) {
+			return Evidence{Unit: "seconds", Finding: Open, Alpha: alpha}
+		}
+	}
+	v := anytime.Quantiles(latencyBounds, live, canary, q, queueEffect, anytime.Question{
 		Alpha: alpha, Beta: l.promote, Interval: l.bounds, Tolerance: tolerated, Margin: times(tolerated, l.stage.Slack),
 	})
 	e := evidence("seconds", v, alpha)
@@ -38,13 +45,14 @@ func times(l anytime.Limit, by float64) anytime.Limit {
 	return anytime.Limit{Relative: l.Relative * by, Absolute: l.Absolute * by}
 }
 
-func latencyBounds() []float64 {
+// latencyBounds are the upper bounds of a tally's latency bins.
+var latencyBounds = func() []float64 {
 	bounds := make([]float64, fairlead.LatencyBins)
 	for i := range bounds {
 		bounds[i] = fairlead.LatencyBound(i)
 	}
 	return bounds
-}
+}()
 
 func (l look) latencies() (live, canary []uint64) {
 	switch {
@@ -194,6 +202,9 @@ func (l look) segments(g Gate) Evidence {
 	alpha := l.alpha(GateSegments) / float64(max(len(rows), fewestSegments))
 	var worst Evidence
 	for i, r := range rows {
+		if i > 0 && !l.bounds && r.canary.rate() <= r.live.rate()+g.Absolute { // cannot be harm
+			continue
+		}
 		var e Evidence
 		if r.alone || r.live.n == 0 { // new to the live version: against what is tolerated
 			e = l.shareAt(g, r.canary, effect, alpha)
@@ -232,11 +243,25 @@ func (l look) ratio() Evidence {
 	if occupied < fewestBuckets || w <= 0 || w >= 1 {
 		return Evidence{Unit: "rate", Finding: NoData, Alpha: alpha}
 	}
-	v := anytime.Ratio(live, canary, w, alpha)
+	v := anytime.Ratio(live, canary, w, anytime.Question{Alpha: alpha, Interval: l.bounds})
 	e := evidence("rate", v, alpha)
 	n := v.NLive + v.NCanary
 	e.Live, e.Canary = Side{n, n * w, w}, Side{n, v.NCanary, v.Canary}
 	return e
+}
+
+// plainRatio is the largest evidence against the weight that these counts could give: the likelihood ratio at the share seen,
+// of independent requests. Mixtures and design effects only make it less.
+func plainRatio(live, canary []anytime.Cell, w float64) float64 {
+	k, m := anytime.Total(canary).N, anytime.Total(live).N
+	sum := 0.0
+	if k > 0 {
+		sum += k * math.Log(k/(k+m)/w)
+	}
+	if m > 0 {
+		sum += m * math.Log(m/(k+m)/(1-w))
+	}
+	return sum
 }
 
 // baseline keeps what the bake has to know of the live version.

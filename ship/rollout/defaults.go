@@ -68,10 +68,10 @@ func (p *Policy) fill() {
 			b.Floor = 0.05
 		}
 		def(&b.Every, 5*time.Minute)
-		if weightless(p.Arms) {
-			for i := range p.Arms {
-				p.Arms[i].Traffic = Share(1 / float64(len(p.Arms)))
-			}
+	}
+	if p.Kind == KindBandit && weightless(p.Arms) {
+		for i := range p.Arms {
+			p.Arms[i].Traffic = Share(1 / float64(len(p.Arms)))
 		}
 	}
 	if p.Kind != KindRollout {
@@ -152,7 +152,13 @@ func (p Policy) Validate() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Gates)) {
 		g := p.Gates[name]
-		if g.Mode == ModeAbort && g.Weight <= 0 {
+		switch {
+		case g.Required && (name == GateSegments || name == GateRatio):
+			return fairlead.Invalid("rollout policy: the gate %s cannot be required: it only looks for harm", name)
+		case g.Required && g.Mode == ModeAbort && g.Relative <= 0 && g.Absolute <= 0:
+			return fairlead.Invalid("rollout policy: the gate %s is required but has no margin, which even an equal version could not meet", name).
+				Hintf("set relative or absolute, or required: false")
+		case g.Mode == ModeAbort && g.Weight <= 0:
 			return fairlead.Invalid("rollout policy: the gate %s has no weight, so no part of the budget", name).Hintf("set mode: report, or a weight")
 		}
 	}

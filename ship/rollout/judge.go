@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"math"
+	"time"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/ship/rollout/anytime"
@@ -18,7 +19,9 @@ type look struct {
 	stage   Stage
 	shadow  bool
 	bake    bool
-	bounds  bool // also compute intervals, which only people need
+	bounds  bool // everything with intervals, as people see it; else what cannot be harm is passed over quickly
+	held    bool // for a sample-ratio mismatch
+	early   bool // non-inferiority is not asked for yet, or no longer
 	base    *Baseline
 	budget  float64 // of this stage and counting, all gates together
 	promote float64 // level of non-inferiority, per gate
@@ -26,12 +29,13 @@ type look struct {
 }
 
 func newLook(p Policy, s State, o Observation, bounds bool) look {
-	l := look{p: p, o: o, bounds: bounds, base: s.Baseline, bake: s.Phase == Baking}
+	l := look{p: p, o: o, bounds: bounds, base: s.Baseline, bake: s.Phase == Baking, held: s.Held == ReasonRatio}
 	if p.Kind != KindRollout || s.Phase != Running && s.Phase != Baking || s.Stage < 0 || s.Stage >= len(p.Stages) {
 		return l
 	}
 	l.stage = p.Stages[s.Stage]
 	l.shadow = l.stage.Traffic == 0
+	l.early = !bounds && (l.bake || o.Now.Sub(s.Entered) < time.Duration(l.stage.Time))
 	// Counting that begins anew is a new chance for a false alarm: the first has 4/5 of the level, each later one half of
 	// what is left.
 	l.restart = 0.8
@@ -269,8 +273,12 @@ func (l look) metric(m Metric) Evidence {
 		if min(live.N, canary.N) < max(m.Least, 2) {
 			break
 		}
+		effect := 0.1
+		if mean := math.Abs(live.mean()); mean > 0 {
+			effect = 2 * e.Tolerance / mean // what is worth finding soonest is twice what is tolerated
+		}
 		v := meansOf(live, canary, m.Better, anytime.Question{
-			Alpha: alpha, Beta: l.promote, Interval: true, Effect: math.Max(2*m.Relative, 1e-9),
+			Alpha: alpha, Beta: l.promote, Interval: true, Effect: effect,
 			Margin: anytime.Limit{Relative: m.Relative * l.stage.Slack, Absolute: m.Absolute * l.stage.Slack},
 		})
 		e.LogE, e.Lower, e.Upper = v.LogE, v.Lower, v.Upper

@@ -56,6 +56,7 @@ func readPolicy(n node) (Policy, error) {
 		case "kind":
 			return oneOf(v, &p.Kind, KindRollout, KindExperiment, KindBandit)
 		case "stages":
+			p.Stages = []Stage{}
 			return v.items("a list of stages such as [shadow, 1%, 5%, 25%, 50%, 100%]", func(v node) error {
 				s, err := readStage(v)
 				p.Stages = append(p.Stages, s)

@@ -123,6 +123,9 @@ func (s *simulation) forecast(i int, fates []fate, runs int, live *Baseline) Sta
 			f.Missed += 1 / float64(runs)
 		}
 	}
+	if len(fates) == 0 {
+		f.Waits = "not reached"
+	}
 	f.Minutes, f.Late = at(minutes, 0.5), at(minutes, 0.9)
 	if f.Undecided >= 0.5 {
 		f.Minutes = -1
@@ -305,11 +308,14 @@ func (f Forecast) Text() string {
 	default:
 		fmt.Fprintf(&b, "A harmless version is live, its bake over, after %s; one in ten takes more than %s.\n", minutes(f.Minutes), minutes(f.Late))
 	}
-	fmt.Fprintf(&b, "\n%-7s  %-10s  %-10s  %-14s  %-22s  %s\n", "stage", "to promote", "one in ten", "waits for", "twice the errors found", "such answers until then")
+	fmt.Fprintf(&b, "\n%-7s  %-11s  %-10s  %-12s  %-22s  %s\n", "stage", "to leave it", "one in ten", "waits for", "twice the errors found", "such answers until then")
 	for _, s := range f.Stages {
 		late := "> " + minutes(s.Late)
-		if s.Minutes < 0 || s.Undecided > 0.1 {
-			late = "undecided " + percent(s.Undecided)
+		switch {
+		case s.Waits == "not reached":
+			late = "-"
+		case s.Minutes < 0 || s.Undecided > 0.1:
+			late = fmt.Sprintf("%.0f%% stay", s.Undecided*100)
 		}
 		found := "after " + minutes(s.Detect)
 		if s.Detect < 0 {
@@ -322,7 +328,7 @@ func (f Forecast) Text() string {
 		case s.Affected < 0:
 			affected = "-"
 		}
-		fmt.Fprintf(&b, "%-7s  %-10s  %-10s  %-14s  %-22s  %s\n", s.Stage, minutes(s.Minutes), late, s.Waits, found, affected)
+		fmt.Fprintf(&b, "%-7s  %-11s  %-10s  %-12s  %-22s  %s\n", s.Stage, minutes(s.Minutes), late, s.Waits, found, affected)
 	}
 	return b.String()
 }

@@ -10,7 +10,10 @@ import (
 // runs is how often a simulation is repeated; each has its own seed, first + i.
 func runs(t *testing.T, n int) int {
 	if testing.Short() {
-		n /= 10
+		return n / 10
+	}
+	if raceDetector { // each look takes several times as long
+		return n / 4
 	}
 	return n
 }
@@ -28,7 +31,7 @@ func TestHarmlessCanary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const first, looks = 1000, 60
-			p, n := mustParse(policy), runs(t, 600)
+			p, n := mustParse(policy), runs(t, 500)
 			aborted, held, by := 0, 0, map[string]int{}
 			for i := range n {
 				w := newWorld(p, uint64(first+i))
@@ -63,7 +66,7 @@ func TestDoubledErrors(t *testing.T) {
 	}{"10%": {0.1, 6000}, "50%": {0.5, 1200}, "5%": {0.05, 6000}, "1%": {0.01, 30000}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, n := mustParse(`stages: [{traffic: `+name+`, time: 24h}, 100%]`), runs(t, 500)
+			p, n := mustParse(`stages: [{traffic: `+name+`, time: 24h}, 100%]`), runs(t, 300)
 			var looks []float64
 			for i := range n {
 				w := newWorld(p, uint64(first+i))

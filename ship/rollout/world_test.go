@@ -38,12 +38,13 @@ type world struct {
 	decisions []Decision
 	stage     int
 	baking    bool
+	shape     map[float64][]float64 // of latencies, by median
 }
 
 var epoch = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC) // a Monday
 
 func newWorld(p Policy, seed uint64) *world {
-	w := &world{live: healthy, canary: healthy, perMinute: 6000, look: time.Minute, rng: rand.New(rand.NewPCG(seed, 4)), policy: p, stage: -1}
+	w := &world{live: healthy, canary: healthy, perMinute: 6000, look: time.Minute, rng: rand.New(rand.NewPCG(seed, 4)), policy: p, stage: -1, shape: map[float64][]float64{}}
 	w.obs = Observation{Now: epoch, Epoch: "boot 1"}
 	w.reset()
 	w.state, w.decisions = Start(p, epoch, "ada", "the May retraining")
@@ -174,16 +175,21 @@ func (w *world) latencies(counts []uint64, a arm, n float64) []uint64 {
 	if counts == nil {
 		counts = make([]uint64, fairlead.LatencyBins)
 	}
-	below := 0.0
-	for i := range counts {
-		p := 1.0
-		if b := fairlead.LatencyBound(i); !math.IsInf(b, 1) {
-			p = 0.5 * math.Erfc(-math.Log(b/a.latency)/0.5/math.Sqrt2)
+	if w.shape[a.latency] == nil {
+		shape, below := make([]float64, len(counts)), 0.0
+		for i := range counts {
+			p := 1.0
+			if b := fairlead.LatencyBound(i); !math.IsInf(b, 1) {
+				p = 0.5 * math.Erfc(-math.Log(b/a.latency)/0.5/math.Sqrt2)
+			}
+			shape[i], below = p-below, p
 		}
-		if p-below > 1e-9 {
-			counts[i] += uint64(w.poisson(n * (p - below)))
+		w.shape[a.latency] = shape
+	}
+	for i, p := range w.shape[a.latency] {
+		if p > 1e-9 {
+			counts[i] += uint64(w.poisson(n * p))
 		}
-		below = p
 	}
 	return counts
 }

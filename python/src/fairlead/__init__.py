@@ -52,6 +52,10 @@ def push(
     task: str | None = None,
     classes: Sequence[Any] | None = None,
     time: str | None = None,
+    force: bool = False,
+    trained_on: str | Sequence[str] | None = None,
+    quantized_from: str | None = None,
+    distilled_from: str | None = None,
 ) -> ModelVersion:
     """Makes a model a version on the server, and serves it.
 
@@ -70,6 +74,10 @@ def push(
         task: "binary", "multiclass", "regression" or "none"; estimators know theirs.
         classes: names of the classes in order of the score's columns; estimators know theirs.
         time: the reference's column of event times. With it, windows are compared with the same hours of the week.
+        force: also where the signature breaks the clients of the version that is live, or that the alias points at.
+        trained_on: lineage: the data it was trained on, as you call it.
+        quantized_from: lineage: a version such as "flights@3" or "flights:champion".
+        distilled_from: lineage: a version.
 
     Returns:
         The version. The server's notes are in it, and are shown as warnings.
@@ -90,6 +98,10 @@ def push(
             task=task,
             classes=classes,
             time=time,
+            force=force,
+            trained_on=trained_on,
+            quantized_from=quantized_from,
+            distilled_from=distilled_from,
         )
 
 

@@ -80,6 +80,10 @@ class Client:
         task: str | None = None,
         classes: Sequence[Any] | None = None,
         time: str | None = None,
+        force: bool = False,
+        trained_on: str | Sequence[str] | None = None,
+        quantized_from: str | None = None,
+        distilled_from: str | None = None,
     ) -> ModelVersion:
         """Pushes a model; see :func:`fairlead.push`."""
         sent = package(model, name, about(reference, features, label, task, classes, time))
@@ -87,7 +91,14 @@ class Client:
         # Profiling a large reference takes longer than an ordinary answer.
         http = Transport(self.server, _PUSH_TIMEOUT, self._handler)
         try:
-            answer = http.upload(path, sent.body, sent.content_type, {"alias": alias})
+            said = {
+                "alias": alias,
+                "force": "true" if force else None,
+                "trained_on": [trained_on] if isinstance(trained_on, str) else trained_on,
+                "quantized_from": quantized_from,
+                "distilled_from": distilled_from,
+            }
+            answer = http.upload(path, sent.body, sent.content_type, said)
         finally:
             http.close()
         self._specs.clear()

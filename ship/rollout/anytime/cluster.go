@@ -77,34 +77,59 @@ func ClusterDifference(live, canary []Cell, unitLive, unitCanary float64) Estima
 
 // fewestFreedom bounds what few heavy keys cost: a variance that is known this badly is mostly too large already, since the
 // jackknife errs upwards.
-const fewestFreedom = 3
+const fewestFreedom = 4
 
-// RateDesignEffect is the variance of the difference of two rates between cells over what the same estimator would show for
-// independent requests, at least 1. The part above 1 is estimated, with few degrees of freedom if few keys carry the
-// traffic; it is widened as Student's distribution is against the normal one at the distance that a test at level alpha
-// works at (Korn and Graubard 1998). It is 1 where nothing happened, and +Inf where an arm has its requests in a single
-// cell and some failed, some not.
+// RateDesignEffect is the variance of the difference of two rates between cells over the one of independent requests, at
+// least 1. It is the larger of two estimates. One is the jackknife of each arm over what it would show for independent
+// requests; its part above 1 has few degrees of freedom if few keys carry the traffic, and is widened as Student's
+// distribution is against the normal one at the distance that a test at level alpha works at (Korn and Graubard 1998). The
+// other takes the variance between keys from both arms together, as if the arms were alike in it, because a canary of
+// few keys cannot know its own. Without one of the arms it is the other one's. It is 1 where nothing happened, and +Inf where an arm has its requests in a single cell and
+// some failed, some not.
 func RateDesignEffect(live, canary []Cell, alpha float64) float64 {
-	var variance, independent, expected, spread float64
+	var own, expected, spread, excess, squares float64 // squares: Σ N_c² of the arms that show their variance
+	l, c := Total(live), Total(canary)
+	pooled := (l.Sum + c.Sum) / (l.N + c.N)
+	var independent, between float64 // of the difference; between per unit of variance between keys
 	for _, cells := range [][]Cell{live, canary} {
 		t := Total(cells)
-		unit := t.Mean() * (1 - t.Mean())
-		if t.N <= 0 || unit <= 0 {
-			continue // all alike in this arm: no variance to be seen
+		if t.N <= 0 {
+			continue
 		}
+		unit, n2 := t.Mean()*(1-t.Mean()), sumOfSquares(cells)
+		between += n2 / (t.N * t.N)
+		if unit <= 0 { // all alike in this arm: no variance to be seen
+			independent += pooled * (1 - pooled) / t.N
+			continue
+		}
+		independent += unit / t.N
 		e := ClusterMean(cells, unit)
 		if math.IsInf(e.Variance, 1) {
 			return e.Variance
 		}
-		variance += e.Variance
+		alike := unit * jackknifed(cells, t.N)
+		own += e.Variance
+		expected += alike
 		spread += e.Variance * e.Variance / e.Freedom
-		independent += unit / t.N
-		expected += unit * jackknifed(cells, t.N)
+		excess += (e.Variance - alike) * t.N * t.N
+		squares += n2
 	}
-	if !(independent > 0) || variance <= expected {
-		return 1
+	effect := 1.0
+	if expected > 0 && own > expected {
+		effect += (own/expected - 1) * studentFactor(max(fewestFreedom, own*own/spread), alpha)
 	}
-	return 1 + (variance/expected-1)*studentFactor(max(fewestFreedom, variance*variance/spread), alpha)
+	if squares > 0 && independent > 0 {
+		effect = max(effect, 1+excess/squares*between/independent)
+	}
+	return effect
+}
+
+func sumOfSquares(cells []Cell) float64 {
+	var sum float64
+	for _, c := range cells {
+		sum += c.N * c.N
+	}
+	return sum
 }
 
 // jackknifed is the expected variance that ClusterMean finds for independent requests of variance 1: residuals have the

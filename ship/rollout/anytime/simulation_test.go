@@ -26,25 +26,25 @@ func atMost(t *testing.T, what string, share, allowed float64, runs int) {
 // TestHarmlessCanaryIsSeldomAborted looks sixty times at a canary that is as good as the live version, at the traffic of the
 // smallest stage and of the largest, for rare and frequent errors.
 func TestHarmlessCanaryIsSeldomAborted(t *testing.T) {
-	const runs = 2000
+	const runs, looks = 600, 60
 	for i, c := range []struct{ rate, share, requests float64 }{
 		{0.01, 0.1, 6000}, {0.01, 0.5, 6000}, {0.01, 0.01, 6000}, {0.0005, 0.05, 2000}, {0.2, 0.1, 400}, {0.5, 0.5, 60}, {0.03, 0.1, 50},
 	} {
 		random := chance(t, uint64(i))
 		p := RatePlan{Live: c.rate, Canary: c.rate, Share: c.share, Question: Question{Alpha: 0.01}}
-		s := p.Simulate(c.requests, 60, runs, true, random)
+		s := p.Simulate(c.requests, looks, runs, true, random)
 		atMost(t, "aborted", s.Harm, 0.01, runs)
 		// With a tolerance the worst harmless canary stands on it.
 		p.Question.Tolerance = Limit{Relative: 0.25, Absolute: 0.002}
 		p.Canary = c.rate + p.Question.Tolerance.Over(c.rate)
-		s = p.Simulate(c.requests, 60, runs, true, random)
+		s = p.Simulate(c.requests, looks, runs, true, random)
 		atMost(t, "aborted at the tolerance", s.Harm, 0.01, runs)
 	}
 }
 
 // TestBadCanaryIsSeldomPromoted is the other error: a canary worse by the margin found non-inferior.
 func TestBadCanaryIsSeldomPromoted(t *testing.T) {
-	const runs, looks = 2000, 60
+	const runs, looks = 300, 60
 	for i, c := range []struct{ rate, share, requests float64 }{
 		{0.01, 0.1, 6000}, {0.01, 0.5, 6000}, {0.0005, 0.05, 2000}, {0.2, 0.1, 400}, {0, 0.1, 1000},
 	} {
@@ -52,8 +52,8 @@ func TestBadCanaryIsSeldomPromoted(t *testing.T) {
 			random := chance(t, uint64(100+10*i+j))
 			q := Question{Alpha: 1e-9, Beta: 0.05, Margin: margin}
 			p := RatePlan{Live: c.rate, Canary: c.rate + margin.Over(c.rate), Share: c.share, Question: q}
-			s := p.Simulate(c.requests, looks, runs/2, false, random)
-			atMost(t, "promoted", s.NonInferior, 0.05, runs/2)
+			s := p.Simulate(c.requests, looks, runs, false, random)
+			atMost(t, "promoted", s.NonInferior, 0.05, runs)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestBadCanaryIsSeldomPromoted(t *testing.T) {
 // TestRegressionIsFoundAlmostAsSoonAsByTheBestSingleLook is the price of looking all the time: the median number of requests
 // until twice the error rate is found, over what the z-test that looks once needs for the power of 80 %. Every run finds it.
 func TestRegressionIsFoundAlmostAsSoonAsByTheBestSingleLook(t *testing.T) {
-	const runs = 800
+	const runs = 400
 	for i, c := range []struct{ rate, share, alpha float64 }{
 		{0.01, 0.1, 0.01}, {0.01, 0.5, 0.01}, {0.01, 0.1, 0.001}, {0.01, 0.5, 0.001}, {0.01, 0.01, 0.01}, {0.001, 0.05, 0.01}, {0.1, 0.1, 0.01},
 	} {

@@ -82,6 +82,7 @@ func TestKeysThatAreAlikeInsideDoNotAlarm(t *testing.T) {
 		{"every fiftieth key fails half the time", 2000, 1.1, 0.1, 0, true, mostlyFine},
 		{"and half the traffic is the canary's", 2000, 1.1, 0.5, 0, true, mostlyFine},
 		{"a few keys carry everything", 40, 1.0, 0.3, 0, true, mostlyFine},
+		{"twenty keys with rates of their own", 20, 0, 0.3, 0, true, func(r *rand.Rand) float64 { return 0.3 * r.Float64() }},
 		{"failures are retried nine times", 2000, 0.8, 0.1, 9, true, func(*rand.Rand) float64 { return 0.005 }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,7 +122,7 @@ func mostlyFine(random *rand.Rand) float64 {
 
 // TestRegressionIsFoundInZipfTraffic compares the time with that of the test that knows that requests are independent.
 func TestRegressionIsFoundInZipfTraffic(t *testing.T) {
-	const runs, looks, requests = 60, 80, 1000
+	const runs, looks, requests = 200, 60, 600
 	random := chance(t, 500)
 	guide := zipfGuide(2000, 1.1)
 	q := Question{Alpha: 0.01}
@@ -138,8 +139,10 @@ func TestRegressionIsFoundInZipfTraffic(t *testing.T) {
 				n = look
 			}
 		}
-		if r == 0 || n == 0 {
-			t.Fatalf("not found in %d looks", looks)
+		for _, x := range []*float64{&r, &n} { // a canary of few requests: later
+			if *x == 0 {
+				*x = looks + 1
+			}
 		}
 		robust, naive = append(robust, r), append(naive, n)
 	}
