@@ -99,9 +99,9 @@ type rollouts struct {
 	log      *slog.Logger
 	now      func() time.Time
 	newID    func() string
-	epoch    string         // of this process's counting
-	chance   func() float64 // uniform in [0,1), for bandits
-	measured outcomeSource  // nil: there are no outcomes
+	epoch    string                           // of this process's counting
+	chance   func() float64                   // uniform in [0,1), for bandits
+	measured outcomeSource                    // nil: there are no outcomes
 	load     func(fairlead.Name) rollout.Load // as measured now
 
 	mu       sync.Mutex
@@ -250,8 +250,12 @@ func (c *rollouts) step(ctx context.Context, r *running) error {
 	return c.file(ctx, r)
 }
 
-// take stores where decisions lead, then acts on them. A rollback that cannot be stored is carried out all the same: a
-// full disk must not keep a bad version in front of clients. The caller holds r.mu.
+// hurry is how long a rollback waits for the disk.
+const hurry = 20 * time.Millisecond
+
+// take stores where decisions lead, then acts on them. Only a rollback does not wait for a disk that is slow or full: that
+// must not keep a bad version in front of clients, and a restart in between finds the rollout at the stage it was in. The
+// caller holds r.mu.
 func (c *rollouts) take(ctx context.Context, r *running, next rollout.State, decisions []rollout.Decision) error {
 	if len(decisions) == 0 && reflect.DeepEqual(next, r.rec.State) {
 		return nil
@@ -265,22 +269,41 @@ func (c *rollouts) take(ctx context.Context, r *running, next rollout.State, dec
 	if next.Phase.Over() {
 		rec.Ended = c.now().UTC()
 	}
-	t0 := time.Now()
-	defer func() { c.log.Info("TIMING", "total", time.Since(t0)) }()
-	if err := c.save(ctx, r, rec); err != nil {
-		if next.Phase != rollout.RolledBack {
+	if next.Phase == rollout.RolledBack {
+		r.unsaved = c.rollBack(ctx, r, rec) != nil
+	} else {
+		if err := c.save(ctx, r, rec); err != nil {
 			return err
 		}
-		c.log.Error("a rollback is not stored yet; it is carried out all the same", "deployment", rec.Deployment, "err", err)
-		r.unsaved = true
+		r.rec = rec
+		c.act(r)
 	}
-	r.rec = rec
-	c.log.Info("TIMING", "saved", time.Since(t0), "since decision", time.Since(decisions[len(decisions)-1].Time))
-	c.act(r)
 	for _, d := range decisions {
 		c.log.Info("rollout: "+d.Text, "deployment", rec.Deployment, "version", rec.To, "action", string(d.Action), "reason", d.Reason, "by", d.Actor)
 	}
 	return nil
+}
+
+// rollBack stores that a rollout was rolled back and acts on it, whichever comes first after a moment. The error is the
+// store's: by then the traffic is back. The caller holds r.mu.
+func (c *rollouts) rollBack(ctx context.Context, r *running, rec rolloutRecord) error {
+	stored := make(chan error, 1)
+	go func() { stored <- c.save(ctx, r, rec) }()
+	r.rec = rec
+	timer := time.NewTimer(hurry)
+	defer timer.Stop()
+	var err error
+	select {
+	case err = <-stored:
+		c.act(r)
+	case <-timer.C:
+		c.act(r)
+		err = <-stored
+	}
+	if err != nil {
+		c.log.Error("a rollback is carried out, and not stored yet", "deployment", r.name, "err", err)
+	}
+	return err
 }
 
 // act makes the routes what the state says. It is quick and waits for nobody.

@@ -52,7 +52,7 @@ func policyAt(t *testing.T, text string) string {
 	return path
 }
 
-// answer is one answered request as its client saw it.
+// answered is one answered request as its client saw it.
 type answered struct {
 	at      time.Time
 	version string
@@ -200,9 +200,6 @@ func TestBadVersionsAreRolledBack(t *testing.T) {
 			p.waitFor(10*time.Second, "settled", func() bool { return p.deployment().Rollout == nil })
 		}
 	}
-	for line := range strings.Lines(p.output.String()) {
-		if strings.Contains(line, "TIMING") { t.Log(line) }
-	}
 	stop()
 	done.Wait()
 	t.Logf("%d requests answered, %d failed", len(c.answers), len(c.failed))
@@ -306,4 +303,60 @@ func (p *process) expectShare(r api.Rollout) {
 	if float64(n) < want-60 || float64(n) > want+60 {
 		p.t.Errorf("at %s %d of %d users are answered by the new version", r.Stage, n, users)
 	}
+}
+
+// TestLabelsPerVersion labels the predictions of both versions; the gate of the policy's metric sees both.
+func TestLabelsPerVersion(t *testing.T) {
+	const policy = `stages: [50%, 100%]
+metrics: [{name: accuracy, better: higher, required: true, least: 20}, {name: brier, better: lower}]
+`
+	p := start(t, t.TempDir(), freePort(t), "serve")
+	if out, err := p.run("push", rolloutBundle(t, "good")); err != nil {
+		t.Fatalf("push: %v\n%s", err, out)
+	}
+	if out, err := p.run("push", rolloutBundle(t, "again"), "--rollout", "--policy", policyAt(t, policy)); err != nil {
+		t.Fatalf("push: %v\n%s", err, out)
+	}
+	var labels []api.Label
+	for i := range 200 {
+		id := fmt.Sprint("p", i)
+		body := fmt.Sprintf(`{"id":%q,"inputs":[{"name":"features","shape":[1,2],"datatype":"FP32","data":[%g,1]}]}`, id, float64(i%10)/10)
+		if status, answer := post(t, p.base+"/v2/models/risk/infer", "application/json", strings.NewReader(body)); status != http.StatusOK {
+			t.Fatalf("%d: %s", status, answer)
+		}
+		value := "low"
+		if i%10 > 5 { // the model says so of x > 0.5; of every twentieth it is not true
+			value = "high"
+		}
+		if i%20 == 0 {
+			value = "high"
+		}
+		labels = append(labels, api.Label{PredictionID: id, Value: value})
+	}
+	if _, err := p.client.Label(t.Context(), "risk", labels); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if t.Failed() {
+			out, _ := p.run("rollout", "explain", "risk")
+			t.Log(out)
+		}
+	}()
+	p.waitFor(16*time.Second, "judged by its labels", func() bool {
+		e, err := p.client.ExplainRollout(t.Context(), "risk", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, wrong := 0.0, false
+		for _, g := range e.Now {
+			if g.Gate == "accuracy" || g.Gate == "brier" {
+				n += g.Live.N + g.Canary.N
+			}
+			if right := (g.Live.Value*g.Live.N + g.Canary.Value*g.Canary.N) / (g.Live.N + g.Canary.N); g.Gate == "accuracy" {
+				wrong = right < 0.94 || right > 0.96
+			}
+		}
+		return n == 400 && !wrong
+	})
+	p.stop()
 }

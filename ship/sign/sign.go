@@ -190,3 +190,20 @@ func Signature(manifest []byte, blobs map[fairlead.Digest][]byte, version fairle
 	}
 	return nil, false
 }
+
+// Describes says whether a signature is about a version, whoever made it: nobody's key is asked. It keeps what is not a
+// signature of this version from being attached to it.
+func Describes(signature []byte, c Content) error {
+	envelope, err := parse(signature)
+	if err != nil {
+		return err
+	}
+	if envelope.PayloadType != payloadType {
+		return refusal("type", "the envelope holds a %q, not a %q", envelope.PayloadType, payloadType)
+	}
+	payload, err := envelope.DecodeB64Payload()
+	if err != nil {
+		return refusal("format", "the envelope's payload is no base64")
+	}
+	return c.matches(payload, true)
+}

@@ -39,8 +39,9 @@ func (b *Betting) Add(x float64) {
 	}
 	x = min(1, max(0, x))
 	t := b.N + 1
-	// The bet may depend only on what came before: λ = √(2 ln(2/α)/(σ²·t·ln(1+t))), at most half of what could be lost.
-	bet := math.Sqrt(2 * math.Log(2/b.Alpha) / (b.Spread / t * t * math.Log(1+t)))
+	// The bet may depend only on what came before: λ = √(2 ln(2/α)/(σ²·t·ln(1+t))) with σ²·t = Spread, at most half of what
+	// could be lost.
+	bet := math.Sqrt(2 * math.Log(2/b.Alpha) / (b.Spread * math.Log(1+t)))
 	for i := range b.Up {
 		m := float64(i) / bettingSteps
 		b.Up[i] += math.Log1p(min(bet, 0.5/m) * (x - m))

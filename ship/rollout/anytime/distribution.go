@@ -1,8 +1,6 @@
 package anytime
 
-import (
-	"math"
-)
+import "math"
 
 // Distance is the Kolmogorov-Smirnov distance of two histograms with the same bins: the largest difference of their
 // distribution functions at an edge. It is 0 where one of them is empty.
@@ -54,8 +52,7 @@ func PSI(live, canary []uint64) float64 {
 //
 // The count below an edge is a sum of values between 0 and 1, which is sub-Gaussian with variance 1/4 each: with
 // V = D/4·(1/n_live + 1/n_canary) LogLambdaAbove is an e-process at every sample size, of each edge and sign. Their mean is the
-// evidence of harm, their minimum the evidence of non-inferiority, which therefore pays nothing for the number of edges. The
-// level of the tolerance costs the difference of two samples of n in each arm about √(8 ln(1/α)/n).
+// evidence of harm, their minimum the evidence of non-inferiority, which therefore pays nothing for the number of edges.
 func Distributions(live, canary []uint64, designEffect float64, q Question) Verdict {
 	out := Verdict{NLive: count(live), NCanary: count(canary), DesignEffect: max(1, designEffect), Upper: 1}
 	out.Tolerance, out.Margin = max(0, q.Tolerance.Absolute), max(0, q.Margin.Absolute)

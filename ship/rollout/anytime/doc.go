@@ -16,5 +16,9 @@
 // What is exact and what is not: [Tolerated], [QuantileBounds], [Betting], [Distributions] and [Ratio] keep their level at
 // every sample size if units are independent. [Rates] is exact for rare events and replaces the rate of the live arm, a
 // nuisance, by its estimate elsewhere; [Means] uses an estimated variance and is a large-sample test; so is everything with
-// a design effect above 1.
+// a design effect above 1: where one key carries 40 % of the traffic and the canary has ten keys, [Rates] found harm where
+// there was none in 3 % of simulated rollouts at a level of 1 %, against 30 % with requests taken as independent.
+//
+// Counts are compared over the whole split: the shares of the traffic have to stay as they are while it is counted. A stage
+// with another weight counts anew, with its own part of the error probability ([Spend], [SpendOnce]).
 package anytime

@@ -7,7 +7,7 @@ import (
 )
 
 func TestQuantileBoundsHoldTheQuantile(t *testing.T) {
-	const runs, looks, alpha = 200, 30, 0.05
+	const runs, looks, alpha = 80, 30, 0.05
 	random := chance(t, 600)
 	for _, p := range []float64{0.5, 0.95, 0.99} {
 		truth := 0.02 * math.Exp(0.5*normalQuantile(p))
@@ -82,7 +82,7 @@ func TestSlowCanaryIsFoundAndAnEqualOneIsNot(t *testing.T) {
 // TestEqualLatencySeldomAborts: sixty looks at two equal arms without a tolerance; and at a canary that is slower by just
 // the margin, which must seldom pass.
 func TestEqualLatencySeldomAborts(t *testing.T) {
-	const runs, looks = 60, 60
+	const runs, looks = 40, 60
 	random := chance(t, 610)
 	q := Question{Alpha: 0.01, Beta: 0.05, Margin: Limit{Relative: 0.3}}
 	var aborted, passed float64
@@ -121,7 +121,7 @@ func scores(shift float64, n int, random *rand.Rand) []uint64 {
 // TestShiftedScoresAreFoundAndNoiseIsNot: a shift by 0.1 moves an eighth of the scores over
 // an edge in the middle.
 func TestShiftedScoresAreFoundAndNoiseIsNot(t *testing.T) {
-	const runs, looks = 120, 60
+	const runs, looks = 80, 60
 	random := chance(t, 620)
 	q := Question{Alpha: 0.01, Beta: 0.05, Tolerance: Limit{Absolute: 0.05}, Margin: Limit{Absolute: 0.1}}
 	var found, safe []float64

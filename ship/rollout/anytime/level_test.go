@@ -8,7 +8,7 @@ import (
 // TestLevelsAreKept looks after every value, or every few, at data on the border of each hypothesis. The tests below are
 // exact, so it does not matter how few values there are.
 func TestLevelsAreKept(t *testing.T) {
-	const runs, alpha = 1000, 0.05
+	const runs, alpha = 400, 0.05
 	random := chance(t, 800)
 	limit := math.Log(1 / alpha)
 	for _, p := range []float64{0.01, 0.1, 0.5, 0.9} {
@@ -97,7 +97,7 @@ func TestBettingOnPairsFindsAWorseArm(t *testing.T) {
 
 // TestMeansSeldomAbort draws values that keys have in common, sixty looks, from few outcomes on.
 func TestMeansSeldomAbort(t *testing.T) {
-	const runs, looks, alpha = 400, 60, 0.01
+	const runs, looks, alpha = 150, 60, 0.01
 	random := chance(t, 830)
 	for _, effect := range []float64{0.1, 1} {
 		var aborted float64

@@ -67,7 +67,6 @@ func LeastMeans(variance, designEffect, share, effect, alpha float64) float64 {
 // difference is found by Ratio, counts being exactly as expected.
 func LeastRatio(weight, difference, designEffect, alpha float64) float64 {
 	return Least(func(n float64) bool {
-		// One cell that says all: its share is the weight's, so the effect is given instead of seen.
 		logs, third := [3]float64{}, [3]float64{1. / 3, 1. / 3, 1. / 3}
 		m := n / max(1, designEffect)
 		for i, c := range concentrations {

@@ -5,7 +5,7 @@ import "testing"
 // TestSampleRatioMismatch: a right split seldom looks wrong, whatever the weight of its keys; a lost hundredth of all
 // requests is found.
 func TestSampleRatioMismatch(t *testing.T) {
-	const runs, looks, alpha = 150, 15, 0.01
+	const runs, looks, alpha = 80, 12, 0.01
 	for i, c := range []struct {
 		keys  int
 		zipf  float64
@@ -45,7 +45,7 @@ func TestMismatchOfOnePercentIsFound(t *testing.T) {
 		random := chance(t, uint64(710+i))
 		expected := LeastRatio(c.share, c.seen-c.share, 1, alpha)
 		var found []float64
-		for range 20 {
+		for range 10 {
 			live, canary := make([]Cell, cells), make([]Cell, cells)
 			at := 0.
 			for look := 1.; look <= looks && at == 0; look++ {

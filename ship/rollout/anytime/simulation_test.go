@@ -26,7 +26,7 @@ func atMost(t *testing.T, what string, share, allowed float64, runs int) {
 // TestHarmlessCanaryIsSeldomAborted looks sixty times at a canary that is as good as the live version, at the traffic of the
 // smallest stage and of the largest, for rare and frequent errors.
 func TestHarmlessCanaryIsSeldomAborted(t *testing.T) {
-	const runs, looks = 600, 60
+	const runs, looks = 500, 60
 	for i, c := range []struct{ rate, share, requests float64 }{
 		{0.01, 0.1, 6000}, {0.01, 0.5, 6000}, {0.01, 0.01, 6000}, {0.0005, 0.05, 2000}, {0.2, 0.1, 400}, {0.5, 0.5, 60}, {0.03, 0.1, 50},
 	} {
@@ -44,7 +44,7 @@ func TestHarmlessCanaryIsSeldomAborted(t *testing.T) {
 
 // TestBadCanaryIsSeldomPromoted is the other error: a canary worse by the margin found non-inferior.
 func TestBadCanaryIsSeldomPromoted(t *testing.T) {
-	const runs, looks = 300, 60
+	const runs, looks = 250, 60
 	for i, c := range []struct{ rate, share, requests float64 }{
 		{0.01, 0.1, 6000}, {0.01, 0.5, 6000}, {0.0005, 0.05, 2000}, {0.2, 0.1, 400}, {0, 0.1, 1000},
 	} {

@@ -1,8 +1,6 @@
 package anytime
 
-import (
-	"math"
-)
+import "math"
 
 // Finding is what a comparison can say.
 type Finding string
