@@ -58,6 +58,7 @@ type Options struct {
 	Versions    Versions
 	Upkeep      Upkeep
 	Transfer    Transfer
+	Signing     Signing
 	Deployments Deployments
 	Desired     Desired
 	Rollouts    Rollouts
@@ -99,6 +100,7 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerStatus(hapi)
 	s.registerModels(hapi)
 	s.registerRegistry(hapi)
+	s.registerSignatures(hapi)
 	s.registerDeployments(hapi)
 	s.registerRollouts(hapi)
 	s.registerPipelines(hapi)

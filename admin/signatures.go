@@ -29,8 +29,9 @@ func (s *server) registerSignatures(a huma.API) {
 		OperationID: "sign", Method: http.MethodPost, Path: "/api/v1/models/{name}/versions/{version}/signatures", Tags: []string{"registry"},
 		Summary: "Attach a signature to a version", Description: "It is made where the key is: `fairlead sign`.",
 	}, func(ctx context.Context, in *struct {
-		versionPath
-		Body api.SignRequest
+		Name    string `path:"name"`
+		Version string `path:"version" doc:"a number, an alias or a digest"`
+		Body    api.SignRequest
 	}) (*reply[api.Signatures], error) {
 		return replied(s.Signing.AddSignature(ctx, fairlead.Name(in.Name), in.Version, []byte(in.Body.Bundle)))
 	})

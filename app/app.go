@@ -49,6 +49,7 @@ type App struct {
 	store        *evalstore.Store
 	registry     *registry.Registry
 	deployer     *deployer
+	gatekeeper   *gatekeeper // nil: every version may be loaded
 	rollouts     *rollouts
 	pipelines    *pipelines
 	router       *route.Router
@@ -186,10 +187,14 @@ func (a *App) startDeployments(ctx context.Context) error {
 	if a.annotations, err = openAnnotations(ctx, buckets["annotations"]); err != nil {
 		return fmt.Errorf("read the annotations: %w", err)
 	}
+	if a.gatekeeper, err = newGatekeeper(a.config.RequireSigned); err != nil {
+		return err
+	}
 	a.books = &books{kv: buckets["alerts"]}
 	a.router = &route.Router{}
 	a.deployer = &deployer{
-		kv: buckets["deployments"], registry: a.registry, router: a.router, log: a.log, now: time.Now,
+		gatekeeper: a.gatekeeper,
+		kv:         buckets["deployments"], registry: a.registry, router: a.router, log: a.log, now: time.Now,
 		load: func(onnx []byte, threads int) (engine.Session, error) {
 			return a.runtime.Load(onnx, ort.Options{Threads: threads})
 		},

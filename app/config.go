@@ -43,6 +43,8 @@ type Config struct {
 	AccessSample float64       // share of the successes that it gets
 	Slow         time.Duration // requests as slow as this are always in it
 
+	RequireSigned RequireSigned // which versions are loaded only with a signature; the zero value: none
+
 	StopWithin time.Duration // a clean stop takes at most this long
 
 	cloud *cloud.Contract // what the cloud expects that this runs in; nil: none

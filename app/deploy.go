@@ -62,12 +62,14 @@ type deployer struct {
 	load     func(onnx []byte, threads int) (engine.Session, error)
 	router   *route.Router
 	log      *slog.Logger
-	now      func() time.Time
-	trees    bool                                       // ensembles of trees run on our own walker where it gives ONNX Runtime's answers
-	cores    int                                        // threads of one run at most; 0: 1
-	host     bundle.Host                                // what variants are chosen for
-	memory   func() int64                               // bytes in use by models; nil: unknown
-	drain    func(context.Context, *route.Target) error // waits until what is queued for a target that left the table is answered; nil: nothing is
+
+	gatekeeper *gatekeeper // nil: every version may be loaded
+	now        func() time.Time
+	trees      bool                                       // ensembles of trees run on our own walker where it gives ONNX Runtime's answers
+	cores      int                                        // threads of one run at most; 0: 1
+	host       bundle.Host                                // what variants are chosen for
+	memory     func() int64                               // bytes in use by models; nil: unknown
+	drain      func(context.Context, *route.Target) error // waits until what is queued for a target that left the table is answered; nil: nothing is
 
 	// change is held by whoever changes what is deployed, while models load and unload: it is the one lane of loading. mu
 	// guards the fields below and what they point to, and is held for moments only: the recorder and every reader need it.

@@ -80,6 +80,9 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	if err != nil {
 		return nil, err
 	}
+	if err := d.gatekeeper.admit(ctx, d.registry, dep.Model, v); err != nil {
+		return nil, err
+	}
 	key := versionKey{dep.Name, v}
 	d.setLoading(key, true)
 	defer d.setLoading(key, false)

@@ -108,7 +108,7 @@ func signaturesOf(ctx context.Context, r *registry.Registry, e registry.Entry) (
 	if err != nil {
 		return sign.Content{}, nil, err
 	}
-	content, err := contentOf(e.Model, index, manifests)
+	content, err := sign.Contents(e.Model, index, manifests)
 	if err != nil {
 		return content, nil, err
 	}
@@ -123,10 +123,6 @@ func signaturesOf(ctx context.Context, r *registry.Registry, e registry.Entry) (
 		}
 	}
 	return content, signatures, nil
-}
-
-func contentOf(model fairlead.Name, index []byte, manifests map[fairlead.Digest][]byte) (sign.Content, error) {
-	return sign.ContentOf(model, index, func(b bundle.Blob) ([]byte, error) { return manifests[b.Digest], nil })
 }
 
 // Signatures implements admin.Signing.
@@ -185,7 +181,7 @@ func (a *App) AddSignature(ctx context.Context, name fairlead.Name, version stri
 	if err != nil {
 		return api.Signatures{}, err
 	}
-	content, err := contentOf(name, index, manifests)
+	content, err := sign.Contents(name, index, manifests)
 	if err != nil {
 		return api.Signatures{}, err
 	}

@@ -325,7 +325,7 @@ metrics: [{name: accuracy, better: higher, required: true, least: 20}, {name: br
 			t.Fatalf("%d: %s", status, answer)
 		}
 		value := "low"
-		if i%10 > 5 { // the model says so of x > 0.5; of every twentieth it is not true
+		if i%10 >= 5 { // the model says so of x ≥ 0.5; of every twentieth it is not true
 			value = "high"
 		}
 		if i%20 == 0 {
@@ -342,7 +342,7 @@ metrics: [{name: accuracy, better: higher, required: true, least: 20}, {name: br
 			t.Log(out)
 		}
 	}()
-	p.waitFor(16*time.Second, "judged by its labels", func() bool {
+	p.waitFor(40*time.Second, "judged by its labels", func() bool {
 		e, err := p.client.ExplainRollout(t.Context(), "risk", "")
 		if err != nil {
 			t.Fatal(err)

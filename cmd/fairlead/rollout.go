@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -246,9 +247,17 @@ func (t *talk) printEvidence(w io.Writer, evidence []api.RolloutEvidence) error 
 			if e.Required {
 				says += ", required"
 			}
-			add(strings.TrimSpace(e.Gate+" "+e.Segment), says, e.Live.Value, e.Canary.Value, e.Difference, e.Upper, e.Margin, e.Canary.N)
+			add(strings.TrimSpace(e.Gate+" "+e.Segment), says, e.Live.Value, e.Canary.Value, e.Difference, bound(e.Upper), e.Margin, e.Canary.N)
 		}
 	})
+}
+
+// bound is an upper bound, where there is one: JSON writes infinity as the largest number.
+func bound(x float64) any {
+	if x >= math.MaxFloat64 {
+		return "∞"
+	}
+	return x
 }
 
 func rolloutHistoryCommand() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,7 +48,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.config.Slow, "access-log-slow", f.config.Slow, "requests as slow as this are always in the access log; 0: none are slow")
 	flags.DurationVar(&f.config.MaxLag, "max-lag", f.config.MaxLag, "how far storing and watching may fall behind while serving needs the processors; 0: not at all")
 	flags.StringVar(&f.cloud, "cloud", "", "run as the serving container of a cloud: auto, none, sagemaker, vertex or azure (default: $FAIRLEAD_CLOUD, else auto)")
-	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, and limits")
+	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, limits and require_signed")
 	flags.StringVar(&f.level, "log", "info", "debug, info, warn or error")
 }
 
@@ -67,6 +68,12 @@ func (f *serveFlags) load(flags *pflag.FlagSet) error {
 	for key, value := range keys {
 		if key == "limits" {
 			if err := f.limits(value); err != nil {
+				return err
+			}
+			continue
+		}
+		if key == "require_signed" {
+			if err := f.requireSigned(value); err != nil {
 				return err
 			}
 			continue
@@ -96,6 +103,25 @@ func (f *serveFlags) limits(value any) error {
 	if err := d.Decode(&f.config.Limits); err != nil {
 		return fairlead.Invalid("%s: limits: %s", f.file, plainYAML(err)).
 			Hintf("for example: limits: {clients: [{match: \"*\", rate: 100, burst: 200, concurrency: 16}], models: [{match: flights, concurrency: 64}]}")
+	}
+	return nil
+}
+
+// requireSigned reads which versions are taken into service only with a signature.
+func (f *serveFlags) requireSigned(value any) error {
+	raw, err := yaml.Marshal(value)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	err = d.Decode(&f.config.RequireSigned)
+	if err == nil && len(f.config.RequireSigned.Keys) == 0 {
+		err = errors.New("it has no keys") // a line that asks for nothing is a mistake, and one nobody would notice
+	}
+	if err != nil {
+		return fairlead.Invalid("%s: require_signed: %s", f.file, plainYAML(err)).
+			Hintf("for example: require_signed: {keys: [release.pub], models: [\"*\"]}")
 	}
 	return nil
 }

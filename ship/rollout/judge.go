@@ -191,6 +191,7 @@ func (l look) rates(g Gate, live, canary []anytime.Cell, alpha float64) Evidence
 // ratesOf is rates with a known design effect. Harm is an increase that was shown and whose estimate is more than is
 // tolerated: the test is against any increase at all, so that it finds a bad version soon, and a small one is let pass.
 func (l look) ratesOf(g Gate, live, canary anytime.Cell, effect, alpha float64) Evidence {
+	live.Sum, canary.Sum = math.Min(live.Sum, live.N), math.Min(canary.Sum, canary.N) // counters are not read at one moment
 	q := anytime.Question{Alpha: alpha, Beta: l.promote, Interval: l.bounds}
 	tolerated := anytime.Limit{Relative: g.Relative, Absolute: g.Absolute}
 	if l.bake { // the two were not counted at the same time
@@ -210,6 +211,8 @@ func (l look) ratesOf(g Gate, live, canary anytime.Cell, effect, alpha float64) 
 	if l.bounds { // nothing falls by more than there was
 		_, most := anytime.ShareBounds(live.Sum/effect, live.N/effect, alpha, alpha)
 		e.Lower = math.Max(e.Lower, -most)
+		_, top := anytime.ShareBounds(canary.Sum/effect, canary.N/effect, l.promote, l.promote)
+		e.Upper = math.Min(e.Upper, top)
 	}
 	return e
 }
@@ -220,6 +223,7 @@ func (l look) share(name string, g Gate, c counted, effect float64) Evidence {
 }
 
 func (l look) shareAt(g Gate, c counted, effect, alpha float64) Evidence {
+	c.k = math.Min(c.k, c.n)
 	v := anytime.Tolerated(c.k, c.n, effect, anytime.Question{
 		Alpha: alpha, Beta: l.promote, Interval: l.bounds,
 		Tolerance: anytime.Limit{Absolute: g.Absolute}, Margin: anytime.Limit{Absolute: math.Min(g.Absolute*l.stage.Slack, 0.99)},

@@ -302,3 +302,26 @@ func TestPlanAgreesWithRollouts(t *testing.T) {
 		}
 	}
 }
+
+// Counters are read while requests are counted: a segment may show more errors than requests for a moment.
+func TestTornCountersDoNotPanic(t *testing.T) {
+	segment := func(n, k uint64) map[string]*fairlead.TallySegment {
+		return map[string]*fairlead.TallySegment{"origin=JFK": {Requests: n, Errors: k, Invalid: k}}
+	}
+	for _, n := range []uint64{0, 1, 3} {
+		live, canary := &fairlead.Tally{Segments: segment(n, 2*n)}, &fairlead.Tally{Segments: segment(n, 4)}
+		for i := range live.Buckets {
+			live.Buckets[i] = fairlead.TallyBucket{Requests: n, Errors: n + 1, Invalid: n}
+			canary.Buckets[i] = fairlead.TallyBucket{Requests: n, Errors: n + 2, Invalid: n + 1}
+		}
+		p := Default()
+		for i, stage := range p.Stages {
+			s := State{Format: Format, Phase: Running, Stage: i, Baseline: baseline(live)}
+			if stage.Traffic == 1 {
+				s.Phase = Baking
+			}
+			pairs := &fairlead.PairTally{Pairs: n, Flips: n + 1, Invalid: n + 2, ShadowErrors: 2, Mismatched: 1}
+			Judge(p, s, Observation{Live: live, Canary: canary, Pairs: pairs})
+		}
+	}
+}

@@ -47,7 +47,9 @@ func seconds(s float64) string {
 // value writes a number in the evidence's unit.
 func (e Evidence) value(v float64) string {
 	switch {
-	case math.Abs(v) > 1e300:
+	case v < -1e300:
+		return "-∞"
+	case v > 1e300:
 		return "∞"
 	case e.Unit == "rate":
 		return percent(v)

@@ -177,3 +177,14 @@ func refusal(reason, format string, args ...any) *fairlead.Error {
 	e.Reason = "signature_" + reason
 	return e
 }
+
+// Contents is ContentOf with the manifests at hand.
+func Contents(model fairlead.Name, index []byte, manifests map[fairlead.Digest][]byte) (Content, error) {
+	return ContentOf(model, index, func(b bundle.Blob) ([]byte, error) {
+		raw, ok := manifests[b.Digest]
+		if !ok {
+			return nil, fairlead.Invalid("the manifest %s of the version is missing", b.Digest.Short())
+		}
+		return raw, nil
+	})
+}

@@ -84,8 +84,8 @@ const fewestFreedom = 4
 // requests; its part above 1 has few degrees of freedom if few keys carry the traffic, and is widened as Student's
 // distribution is against the normal one at the distance that a test at level alpha works at (Korn and Graubard 1998). The
 // other takes the variance between keys from both arms together, as if the arms were alike in it, because a canary of
-// few keys cannot know its own. Without one of the arms it is the other one's. It is 1 where nothing happened, and +Inf where an arm has its requests in a single cell and
-// some failed, some not.
+// few keys cannot know its own. Without one of the arms it is the other one's. It is 1 where nothing happened, and +Inf
+// where an arm has its requests in a single cell and some failed, some not.
 func RateDesignEffect(live, canary []Cell, alpha float64) float64 {
 	var own, expected, spread, excess, squares float64 // squares: Σ N_c² of the arms that show their variance
 	l, c := Total(live), Total(canary)

@@ -48,7 +48,8 @@ func ShareBounds(k, n, alphaLow, alphaHigh float64) (low, high float64) {
 	if !(n > 0) {
 		return 0, 1
 	}
-	rate := min(1, max(0, k/n))
+	k = min(n, max(0, k)) // counts that are taken while they grow may not fit each other
+	rate := k / n
 	if k > 0 {
 		low = edge(rate, 0, math.Log(1/alphaLow), func(p float64) float64 { return LogShareAbove(k, n, p) })
 	}
@@ -91,6 +92,7 @@ func Tolerated(k, n, designEffect float64, q Question) Verdict {
 		out.Margin = out.Tolerance
 	}
 	out.Difference = out.Canary
+	k = min(n, max(0, k))
 	k, n = k/out.DesignEffect, n/out.DesignEffect
 	switch {
 	case out.Tolerance >= 1:
