@@ -72,26 +72,25 @@ type RefInfo struct {
 
 // Deployment is one entry of GET /api/v1/deployments.
 type Deployment struct {
-	Name     string       `json:"name"`
-	Model    string       `json:"model"`
-	Version  int          `json:"version"`
-	Digest   string       `json:"digest"`
-	Task     string       `json:"task"`
-	State    string       `json:"state" enum:"ready,loading,failed,unloaded"`
-	Reason   string       `json:"reason,omitempty" doc:"why it is not ready"`
-	Live     Live         `json:"live" doc:"over the last ten seconds"`
-	Rows     uint64       `json:"rows" doc:"rows in the evaluation store"`
-	Labelled uint64       `json:"labelled" doc:"of them with a label"`
-	From     time.Time    `json:"from,omitzero" doc:"earliest event time"`
-	To       time.Time    `json:"to,omitzero" doc:"latest event time"`
-	Firing   int          `json:"firing" doc:"alerts firing now"`
-	Label    string       `json:"label,omitempty" doc:"name of the label, for example late"`
-	Drifted  []string     `json:"drifted" doc:"columns whose latest hour of event time is drifted"`
-	History  []LivePoint  `json:"history" doc:"one point a second, oldest first, at most 120"`
-	Notes    []Annotation `json:"annotations"`
-	// Rollout is under way.
-	Rollout *DeploymentRollout `json:"rollout,omitempty" doc:"where the rollout of another version stands; absent when there is none"`
-	Serving *Serving           `json:"serving,omitempty" doc:"how the live version is run; absent while it is not loaded"`
+	Name     string             `json:"name"`
+	Model    string             `json:"model"`
+	Version  int                `json:"version"`
+	Digest   string             `json:"digest"`
+	Task     string             `json:"task"`
+	State    string             `json:"state" enum:"ready,loading,failed,unloaded"`
+	Reason   string             `json:"reason,omitempty" doc:"why it is not ready"`
+	Live     Live               `json:"live" doc:"over the last ten seconds"`
+	Rows     uint64             `json:"rows" doc:"rows in the evaluation store"`
+	Labelled uint64             `json:"labelled" doc:"of them with a label"`
+	From     time.Time          `json:"from,omitzero" doc:"earliest event time"`
+	To       time.Time          `json:"to,omitzero" doc:"latest event time"`
+	Firing   int                `json:"firing" doc:"alerts firing now"`
+	Label    string             `json:"label,omitempty" doc:"name of the label, for example late"`
+	Drifted  []string           `json:"drifted" doc:"columns whose latest hour of event time is drifted"`
+	History  []LivePoint        `json:"history" doc:"one point a second, oldest first, at most 120"`
+	Notes    []Annotation       `json:"annotations"`
+	Rollout  *DeploymentRollout `json:"rollout,omitempty" doc:"where the rollout of another version stands; absent when there is none"`
+	Serving  *Serving           `json:"serving,omitempty" doc:"how the live version is run; absent while it is not loaded"`
 }
 
 // Serving is how a loaded version is run, as measured when it was loaded and learnt since.

@@ -177,7 +177,7 @@ func TestThePipelineExample(t *testing.T) {
 	// Metadata of the request choose, too.
 	status, body := askHTTP(t, a, "POST", "/v2/models/reviews/infer",
 		`{"parameters":{"tags":"trial=yes"},"inputs":[{"name":"text","datatype":"BYTES","shape":[1,1],"data":["`+wordy+`"]}]}`)
-	if want := fmt.Sprintf("%.5f", long); status != http.StatusOK || !strings.Contains(body, want) {
+	if want := fmt.Sprintf("%.4f", long); status != http.StatusOK || !strings.Contains(body, want) {
 		t.Errorf("%d %s, want %s", status, body, want)
 	}
 	// A model cannot take the pipeline's name, nor the other way round.

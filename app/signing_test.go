@@ -192,7 +192,8 @@ func TestATamperedVersionIsRefused(t *testing.T) {
 	}
 }
 
-// TestNoLoadGoesRoundTheGate asks every way in which the deployer loads: a deployment, a rollback, a load again, a start.
+// TestNoLoadGoesRoundTheGate asks the two functions through which every version is loaded: for a deployment, a rollback, a
+// rollout, a load again and at a start.
 func TestNoLoadGoesRoundTheGate(t *testing.T) {
 	v := newVault(t)
 	d := &deployer{registry: v.registry, gatekeeper: v.gate(t, RequireSigned{}), versions: map[versionKey]*version{}, loading: map[versionKey]bool{}}

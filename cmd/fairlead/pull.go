@@ -205,7 +205,7 @@ func piped(ctx context.Context, write func(context.Context, io.Writer) error, re
 		err := write(ctx, w)
 		wrote <- errors.Join(err, w.CloseWithError(err))
 	}()
-	err := read(ctx, r)
+	err := read(ctx, struct{ io.Reader }{r}) // who reads must not close it: an HTTP client would, before the end was seen
 	if err != nil {
 		_ = r.CloseWithError(err) // the writer fails with it
 		cancel()

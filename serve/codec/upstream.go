@@ -1,8 +1,6 @@
 package codec
 
 import (
-	"errors"
-
 	"github.com/fairlead-ml/fairlead"
 )
 
@@ -73,7 +71,7 @@ func DecodeInferAnswer(body []byte) (outputs []fairlead.Tensor, err error) {
 	case err != nil:
 		return nil, err
 	case !found:
-		return nil, errors.New(`the answer has no "outputs"`)
+		return nil, fairlead.Invalid(`the answer has no "outputs"`)
 	}
 	if p.space(); p.i < len(p.b) {
 		return nil, p.syntax("the end of the answer")
