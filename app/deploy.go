@@ -84,7 +84,7 @@ type deployer struct {
 
 	// table is held while a route table is made and swapped: the newest state wins.
 	table sync.Mutex
-	known map[fairlead.Name]map[string]fairlead.Version // aliases as they were last read; guarded by table
+	known map[fairlead.Name]map[string]fairlead.Version // aliases as they were last read: read again where one moved; guarded by table
 }
 
 // open reads the bucket and loads every deployment. One that does not load is kept as failed, with the reason; the
@@ -92,6 +92,7 @@ type deployer struct {
 func (d *deployer) open(ctx context.Context) error {
 	d.change.Lock()
 	defer d.change.Unlock()
+	d.known = map[fairlead.Name]map[string]fairlead.Version{}
 	d.deployments, d.versions, d.loading = map[fairlead.Name]*deployment{}, map[versionKey]*version{}, map[versionKey]bool{}
 	if d.rolling == nil { // else the rollouts have said what they hold
 		d.rolling = map[fairlead.Name]*rolling{}
@@ -162,8 +163,17 @@ func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fa
 
 // routes lists what is to be routed now. The caller holds table.
 func (d *deployer) routes() []route.Deployment {
+	all := d.list()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	loaded := map[fairlead.Name][]*route.Target{}
+	for key, v := range d.versions {
+		if v.target != nil {
+			loaded[key.name] = append(loaded[key.name], v.target)
+		}
+	}
 	var routes []route.Deployment
-	for _, dep := range d.list() {
+	for _, dep := range all {
 		r := route.Deployment{Name: dep.Name, Aliases: d.known[dep.Model]}
 		switch {
 		case dep.Unloaded:
@@ -171,31 +181,38 @@ func (d *deployer) routes() []route.Deployment {
 		case dep.failed != nil:
 			r.Reason = dep.failed.Error()
 		}
-		d.mu.Lock()
-		for key, v := range d.versions {
-			switch {
-			case key.name != dep.Name || v.target == nil:
-			case key.version == dep.Live:
-				r.Live = v.target
-			default:
-				r.Others = append(r.Others, v.target)
+		for _, target := range loaded[dep.Name] {
+			if target.Version == dep.Live {
+				r.Live = target
+			} else {
+				r.Others = append(r.Others, target)
 			}
 		}
 		d.parting(&r)
-		d.mu.Unlock()
 		routes = append(routes, r)
 	}
 	return routes
 }
 
-// aliases that cannot be read are left out of the routes: calls by version still work.
-func (d *deployer) aliases(model fairlead.Name) map[string]fairlead.Version {
-	m, err := d.registry.Model(context.Background(), model)
-	if err != nil {
-		d.log.Warn("aliases not read", "model", model, "err", err)
-		return nil
+// readAliases reads the aliases of the models that they are not known of. Those that cannot be read are left out of the
+// routes: calls by version still work.
+func (d *deployer) readAliases() {
+	for _, dep := range d.list() {
+		d.table.Lock()
+		_, known := d.known[dep.Model]
+		d.table.Unlock()
+		if known {
+			continue
+		}
+		m, err := d.registry.Model(context.Background(), dep.Model)
+		if err != nil {
+			d.log.Warn("aliases not read", "model", dep.Model, "err", err)
+			continue
+		}
+		d.table.Lock()
+		d.known[dep.Model] = m.Aliases
+		d.table.Unlock()
 	}
-	return m.Aliases
 }
 
 // deploy makes a version live under the model's name. The old version stays warm.
@@ -210,6 +227,7 @@ func (d *deployer) deployAs(ctx context.Context, name, model fairlead.Name, v fa
 	if err := d.busy(name, fmt.Sprintf("version %d of %s is not put live", v, name)); err != nil {
 		return err
 	}
+	d.reread(model)
 	return d.goLive(ctx, name, model, v)
 }
 
@@ -242,11 +260,19 @@ func (d *deployer) goLive(ctx context.Context, name, model fairlead.Name, v fair
 	return d.commit(ctx, old, next)
 }
 
-// refresh lets the routes follow aliases that have moved.
-func (d *deployer) refresh() {
+// refresh lets the routes follow a model's aliases, one of which has moved.
+func (d *deployer) refresh(model fairlead.Name) {
 	d.change.Lock()
 	defer d.change.Unlock()
+	d.reread(model)
 	d.publish(nil)
+}
+
+// reread lets the next swap read the aliases of a model.
+func (d *deployer) reread(model fairlead.Name) {
+	d.table.Lock()
+	defer d.table.Unlock()
+	delete(d.known, model)
 }
 
 func (d *deployer) get(name fairlead.Name) *deployment {

@@ -241,19 +241,13 @@ func (d *deployer) publish(retired []*route.Target) {
 	}
 }
 
-// swap makes the route table of what is deployed now. fresh reads the aliases again, and is for who holds change.
+// swap makes the route table of what is deployed now. fresh reads aliases that are not known, and is for who holds change.
 func (d *deployer) swap(fresh bool) bool {
-	known := map[fairlead.Name]map[string]fairlead.Version{}
 	if fresh {
-		for _, dep := range d.list() {
-			known[dep.Model] = d.aliases(dep.Model)
-		}
+		d.readAliases()
 	}
 	d.table.Lock()
 	defer d.table.Unlock()
-	if fresh {
-		d.known = known
-	}
 	table, err := route.NewTable(d.pipelines.beside(d.routes()))
 	if err != nil {
 		d.log.Error("routes not swapped", "err", err) // names come from a map: they cannot repeat

@@ -117,7 +117,7 @@ func (a *App) point(ctx context.Context, e registry.Entry, o api.PushOptions) er
 	if err != nil {
 		return err
 	}
-	a.deployer.refresh()
+	a.deployer.refresh(e.Model)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (a *App) PointAlias(ctx context.Context, name fairlead.Name, alias string, 
 	if err != nil {
 		return api.AliasMove{}, err
 	}
-	a.deployer.refresh()
+	a.deployer.refresh(name)
 	a.log.Info("alias moved", "model", name, "alias", alias, "from", move.From, "to", move.To, "by", move.By, "forced", move.Forced)
 	return moveOf(move), nil
 }
@@ -240,6 +240,7 @@ func (a *App) Load(ctx context.Context, name fairlead.Name, file io.Reader) ([]a
 		out[i] = api.Loaded{
 			Model: string(v.Model), Version: int(v.Version), Digest: string(v.Digest), Existing: v.Existing, From: v.From, Aliases: v.Aliases,
 		}
+		a.deployer.refresh(v.Model)
 		a.log.Info("loaded a version", "model", v.Model, "version", v.Version, "digest", v.Digest.Short(), "existing", v.Existing)
 	}
 	return out, err

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -21,6 +22,7 @@ type call struct {
 	outputs []fairlead.Tensor // all of the model's, or those asked for where nobody else wants them
 	lookup  time.Duration     // of the cache
 	resp    Response
+	under   context.Context // of a composite: what the observers gave it to ask others under
 	err     error
 }
 

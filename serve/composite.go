@@ -34,6 +34,7 @@ func (c *call) compose(ctx context.Context, session Composite) (batch.Answer, er
 	if c.wanted() {
 		p.Outputs = nil // what nobody asked for is watched, too
 	}
+	ctx = c.begin(ctx)
 	started := c.now()
 	outputs, note, err := session.Answer(ctx, p)
 	took := max(0, c.now().Sub(started))
@@ -42,6 +43,17 @@ func (c *call) compose(ctx context.Context, session Composite) (batch.Answer, er
 		c.meter.ObserveRun(c.target.Deployment, c.target.Version, max(1, c.rows), took)
 	}
 	return batch.Answer{Outputs: outputs, Rows: max(1, c.rows), Took: took, First: true}, err
+}
+
+// begin tells the observers that others are asked now.
+func (c *call) begin(ctx context.Context) context.Context {
+	for _, o := range c.observers {
+		if b, ok := o.(Beginner); ok {
+			ctx = b.Begin(ctx)
+		}
+	}
+	c.under = ctx
+	return ctx
 }
 
 // remark adds to the note for the client.

@@ -23,6 +23,7 @@ type Finished struct {
 	Cached     bool
 	Role       fairlead.Role // of Target where the deployment's calls are divided or pinned; "" in others
 	Instead    error         // why the canary could not answer, whose request the live version then answered; nil: it was not so
+	Composite  bool          // it asked others, under the context that Begin gave
 	Err        error
 }
 
@@ -30,4 +31,11 @@ type Finished struct {
 // keep f. Tracing and the access log are observers.
 type Observer interface {
 	Observe(ctx context.Context, f *Finished)
+}
+
+// Beginner is an Observer that wants to know of a request that asks others before it does: they are asked, and the request
+// is observed, under the context that Begin gives.
+type Beginner interface {
+	Observer
+	Begin(ctx context.Context) context.Context
 }

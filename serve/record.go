@@ -62,10 +62,13 @@ func byRow(ts []fairlead.Tensor, rows int) []fairlead.Tensor {
 
 // observe shows the request to the observers.
 func (c *call) observe(ctx context.Context) {
+	if c.under != nil {
+		ctx = c.under
+	}
 	f := &Finished{
 		ID: cmp.Or(c.resp.ID, c.in.ID, c.req.Input.ID), Protocol: c.req.Protocol, Deployment: c.req.Deployment, Version: c.req.Version, Client: c.req.Client, Target: c.target,
 		Received: c.req.Received, Stages: c.resp.Latency, Rows: c.rows, BatchRows: c.resp.BatchRows,
-		Cached: c.resp.Cached, Role: c.resp.Role, Err: c.err,
+		Cached: c.resp.Cached, Role: c.resp.Role, Composite: c.under != nil, Err: c.err,
 	}
 	if c.part != nil {
 		f.Instead = c.part.failed

@@ -52,7 +52,7 @@ type Tracer struct {
 	ended    atomic.Uint64
 }
 
-var _ serve.Observer = (*Tracer)(nil)
+var _ serve.Beginner = (*Tracer)(nil)
 
 // New starts a Tracer, nil where o has no endpoint. It does not connect yet: a collector that is not there loses spans, not
 // requests. Stop ends it. Errors are CodeInvalid.
@@ -81,7 +81,7 @@ func New(ctx context.Context, o Options) (*Tracer, error) {
 	if t.now == nil {
 		t.now = time.Now
 	}
-	t.provider = sdk.NewTracerProvider(sdk.WithSampler(sdk.AlwaysSample()), sdk.WithResource(about),
+	t.provider = sdk.NewTracerProvider(sdk.WithSampler(sdk.AlwaysSample()), sdk.WithIDGenerator(ids{}), sdk.WithResource(about),
 		sdk.WithBatcher(t.exporter, sdk.WithMaxQueueSize(o.Queue), sdk.WithBatchTimeout(o.Every)))
 	t.tracer = t.provider.Tracer("github.com/fairlead-ml/fairlead/serve")
 	return t, nil
@@ -135,6 +135,11 @@ func (t *Tracer) Observe(ctx context.Context, f *serve.Finished) {
 	} else if !caller.IsValid() && t.rand() >= t.ratio {
 		return
 	}
+	made := ctx
+	if p := planned(ctx); f.Composite && p != nil {
+		ctx = otel.ContextWithSpanContext(ctx, p.caller)
+		made = context.WithValue(ctx, takeKey{}, p)
+	}
 	end := t.now()
 	start := f.Received
 	if first := end.Add(-f.Stages.Total()); start.After(first) || start.IsZero() {
@@ -144,8 +149,9 @@ func (t *Tracer) Observe(ctx context.Context, f *serve.Finished) {
 	if f.Target != nil {
 		name += " " + string(f.Target.Deployment)
 	}
-	ctx, span := t.tracer.Start(ctx, name, otel.WithTimestamp(start), otel.WithSpanKind(otel.SpanKindServer),
+	_, span := t.tracer.Start(made, name, otel.WithTimestamp(start), otel.WithSpanKind(otel.SpanKindServer),
 		otel.WithAttributes(attributes(f)...))
+	ctx = otel.ContextWithSpan(ctx, span)
 	// The stages follow each other up to the end; what is left before the first is the reading of the request.
 	at := end.Add(-f.Stages.Total())
 	for _, s := range [...]struct {
