@@ -157,7 +157,9 @@ func (p *pipelines) load(ctx context.Context, def *pipeline.Definition, files pi
 	l := &loadedPipeline{}
 	pipe, err := pipeline.New(ctx, def, pipeline.Options{
 		Models: p.models, Signature: p.signature, Now: p.now, Log: p.log.Error,
-		Open: func(ctx context.Context, s *pipeline.Step) (engine.Session, error) { return p.start(ctx, l, files, def.Name, s) },
+		Open: func(ctx context.Context, s *pipeline.Step) (engine.Session, error) {
+			return p.start(ctx, l, files, def.Name, s)
+		},
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.clean())

@@ -112,7 +112,9 @@ func sized(b []byte) []byte { return append(uleb(len(b)), b...) }
 // crafted is a module with one page of memory, data at 1024, and two functions of that code.
 func crafted(allocate, transform, data []byte) []byte {
 	section := func(id byte, body []byte) []byte { return append([]byte{id}, sized(body)...) }
-	export := func(name string, kind byte, index int) []byte { return slices.Concat(sized([]byte(name)), []byte{kind}, uleb(index)) }
+	export := func(name string, kind byte, index int) []byte {
+		return slices.Concat(sized([]byte(name)), []byte{kind}, uleb(index))
+	}
 	code := func(body []byte) []byte { return sized(slices.Concat([]byte{0}, body, []byte{opEnd})) }
 	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec([]byte{0x60, 1, 0x7f, 1, 0x7f}, []byte{0x60, 2, 0x7f, 0x7f, 1, 0x7e})),
