@@ -1,5 +1,5 @@
 // Package eventlog is the seam where everything that happened is written down first: prediction rows, profile deltas,
-// labels and audit events, in append-only streams, and small state in key-value buckets. NATS JetStream runs inside the
+// labels, business events and audit events, in append-only streams, and small state in key-value buckets. NATS JetStream runs inside the
 // process; it opens no port and talks to nobody.
 //
 // An append that returned without an error is on disk: the server runs with SyncAlways, which makes the file store call
@@ -30,10 +30,11 @@ const (
 	Predictions Stream = "PREDICTIONS" // rows, as EncodePredictions makes them
 	Profiles    Stream = "PROFILES"    // profile deltas, as EncodeProfiles makes them
 	Labels      Stream = "LABELS"      // labels, as EncodeLabels makes them
+	Events      Stream = "EVENTS"      // business events, as EncodeEvents makes them
 	Audit       Stream = "AUDIT"       // changes of state
 )
 
-var streams = []Stream{Predictions, Profiles, Labels, Audit}
+var streams = []Stream{Predictions, Profiles, Labels, Events, Audit}
 
 // MaxMessage is the largest message in bytes; Append refuses a larger one with CodeTooLarge.
 const MaxMessage = 16 << 20 // the file store takes no record over 32 MiB
