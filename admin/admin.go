@@ -65,6 +65,7 @@ type Options struct {
 	Pipelines   Pipelines
 	History     RolloutHistory
 	Labels      Labels
+	Events      Events
 	Findings    Findings
 	Watermark   func(ctx context.Context, name fairlead.Name) (time.Time, error) // latest event time
 	References  References
@@ -105,6 +106,7 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerRollouts(hapi)
 	s.registerPipelines(hapi)
 	s.registerLabels(hapi)
+	s.registerEvents(hapi)
 	s.registerDrift(hapi)
 	s.registerMetrics(hapi)
 	s.registerAlerts(hapi)

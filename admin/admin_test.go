@@ -33,6 +33,7 @@ type world struct {
 	models      []api.Model
 	pushed      []string // name alias tar bytes
 	labels      []fairlead.Label
+	events      []fairlead.BusinessEvent
 	reference   *profile.Reference
 	signature   fairlead.Signature
 	onReference map[string]float64
@@ -73,6 +74,11 @@ func (w *world) Annotate(_ context.Context, _ fairlead.Name, a api.Annotation) (
 
 func (w *world) Append(_ context.Context, labels []fairlead.Label) error {
 	w.labels = append(w.labels, labels...)
+	return w.fail
+}
+
+func (w *world) AppendEvents(_ context.Context, events []fairlead.BusinessEvent) error {
+	w.events = append(w.events, events...)
 	return w.fail
 }
 
@@ -127,7 +133,7 @@ func serve(t *testing.T, w *world) *httptest.Server {
 		Version: "test", Log: slog.New(slog.NewTextHandler(&w.log, nil)), Now: func() time.Time { return noon },
 		Names: w.names, Live: func(fairlead.Name) (fairlead.Version, error) { return 2, nil },
 		Status: func(context.Context) (api.Status, error) { return api.Status{Version: "test"}, w.fail },
-		Models: w, Deployments: w, Labels: w, Findings: w, References: references{w}, Alerts: w, SQL: w, MaxUpload: 1000,
+		Models: w, Deployments: w, Labels: w, Events: w, Findings: w, References: references{w}, Alerts: w, SQL: w, MaxUpload: 1000,
 		Watermark: func(context.Context, fairlead.Name) (time.Time, error) { return noon, w.fail },
 	})
 	s := httptest.NewServer(mux)

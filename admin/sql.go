@@ -18,7 +18,7 @@ func (s *server) registerSQL(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "sql", Method: http.MethodPost, Path: "/api/v1/sql", Tags: []string{"sql"},
 		Summary:     "Ask the evaluation store in SQL",
-		Description: "One SELECT of DuckDB's dialect over predictions, labels, outcomes, findings, metrics and rows.\"<deployment>\". Read-only; no files, no network.",
+		Description: "One SELECT of DuckDB's dialect over predictions, labels, events, outcomes, findings, metrics and rows.\"<deployment>\". Read-only; no files, no network.",
 	}, func(ctx context.Context, in *struct{ Body api.SQLRequest }) (*reply[api.SQLAnswer], error) {
 		limit := in.Body.Limit
 		if limit <= 0 {

@@ -55,6 +55,7 @@ type App struct {
 	router       *route.Router
 	meter        *meter.Meter
 	recorder     *recorder
+	eventsStored atomic.Uint64   // business events acknowledged
 	pace         *pressure.Pacer // of what may wait for serving
 	annotations  *annotations
 	books        *books

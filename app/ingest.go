@@ -65,7 +65,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-var ingested = []eventlog.Stream{eventlog.Predictions, eventlog.Profiles, eventlog.Labels}
+var ingested = []eventlog.Stream{eventlog.Predictions, eventlog.Profiles, eventlog.Labels, eventlog.Events}
 
 // behind is the number of messages that the store has not taken yet.
 func behind(ctx context.Context, log *eventlog.Log, store *evalstore.Store) (uint64, error) {

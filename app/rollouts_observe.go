@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/serve/route"
 	"github.com/fairlead-ml/fairlead/ship/rollout"
 	"github.com/fairlead-ml/fairlead/watch/profile"
@@ -54,10 +55,19 @@ func (c *rollouts) observe(r *running) rollout.Observation {
 type outcomeSource interface {
 	// Place is the newest row that is stored.
 	Place(ctx context.Context, name fairlead.Name) (int64, error)
-	Since(ctx context.Context, name fairlead.Name, after int64, task fairlead.Task, classes []string) (map[fairlead.Version]versionOutcomes, error)
+	Since(ctx context.Context, name fairlead.Name, q outcomeQuestion) (map[fairlead.Version]versionOutcomes, error)
 }
 
-// versionOutcomes is one version's requests and what came of them, by the names of outcomeNames.
+// outcomeQuestion is what to measure.
+type outcomeQuestion struct {
+	after   int64     // the place
+	now     time.Time // for the windows of the events
+	task    fairlead.Task
+	classes []string
+	events  []evalstore.EventQuestion
+}
+
+// versionOutcomes is one version's requests and what came of them, by the names of outcomeNames and of events.
 type versionOutcomes struct {
 	requests uint64
 	outcomes map[string]rollout.Moments
@@ -70,7 +80,7 @@ type measured struct {
 	byVersion map[fairlead.Version]versionOutcomes
 }
 
-// measureEvery is how often labels are read while a rollout runs: they are late anyway, and it costs a query.
+// measureEvery is how often labels and events are read while a rollout runs: they are late anyway, and it costs a query.
 const measureEvery = 10 * time.Second
 
 // measure reads the outcomes where the policy asks for them and the last reading is old.
@@ -89,9 +99,14 @@ func (c *rollouts) measure(ctx context.Context, r *running) {
 		if score, ok := sig.Score(); ok {
 			classes = sig.Output(score.Tensor).Classes
 		}
+		q := outcomeQuestion{after: rec.After, now: at, task: sig.Task, classes: classes, events: policyEvents(rec.Policy)}
 		var found map[fairlead.Version]versionOutcomes
-		if found, err = c.measured.Since(ctx, r.name, rec.After, sig.Task, classes); err == nil {
-			r.outcomes.Store(&measured{at: at, names: outcomeNames(sig.Task), byVersion: found})
+		if found, err = c.measured.Since(ctx, r.name, q); err == nil {
+			names := outcomeNames(sig.Task)
+			for _, e := range q.events {
+				names = append(names, e.Name)
+			}
+			r.outcomes.Store(&measured{at: at, names: names, byVersion: found})
 			return
 		}
 	}
@@ -106,7 +121,7 @@ func (c *rollouts) measure(ctx context.Context, r *running) {
 }
 
 // outcomeNames lists the metrics that a policy may name for a task. "label" is the label itself as a number, the positive
-// class being 1: a business event.
+// class being 1, which a bandit may follow as it may a business event.
 func outcomeNames(task fairlead.Task) []string {
 	switch task {
 	case fairlead.TaskBinary:
@@ -119,21 +134,58 @@ func outcomeNames(task fairlead.Task) []string {
 	return []string{"label"}
 }
 
-// checkMetrics refuses a policy whose metrics nothing will ever measure.
-func checkMetrics(p rollout.Policy, task fairlead.Task) error {
-	known := outcomeNames(task)
-	names := []string{}
-	for _, m := range p.Metrics {
-		names = append(names, m.Name)
+// policyEvents lists the business events of a policy: every metric that is no label's.
+func policyEvents(p rollout.Policy) []evalstore.EventQuestion {
+	var asked []evalstore.EventQuestion
+	add := func(name string, window rollout.Duration) {
+		known := slices.ContainsFunc(asked, func(q evalstore.EventQuestion) bool { return q.Name == name })
+		if !known && !slices.Contains(fairlead.LabelMetrics(), name) {
+			asked = append(asked, evalstore.EventQuestion{Name: name, Window: time.Duration(window)})
+		}
 	}
 	if p.Bandit != nil {
-		names = append(names, p.Bandit.Event)
+		add(p.Bandit.Event, p.Bandit.Window)
 	}
-	for _, name := range names {
-		if !slices.Contains(known, name) {
-			return fairlead.Invalid("the policy's metric %q cannot be measured on a model whose task is %s", name, cmp.Or(task, fairlead.TaskNone)).
-				Hintf("known are %s", strings.Join(known, ", "))
+	for _, m := range p.Metrics {
+		add(m.Name, m.Window)
+	}
+	return asked
+}
+
+// checkMetrics refuses a policy whose metrics nothing will ever measure. A name that is no label's metric is a business
+// event's, unless it is nearly one: then it was mistyped.
+func checkMetrics(p rollout.Policy, task fairlead.Task) error {
+	known := outcomeNames(task)
+	windows := map[string]rollout.Duration{}
+	check := func(name string, window rollout.Duration) error {
+		if before, again := windows[name]; again && before != window {
+			return fairlead.Invalid("the policy gives %s two windows, %s and %s", name, time.Duration(before), time.Duration(window))
 		}
+		windows[name] = window
+		switch {
+		case slices.Contains(known, name) && window != 0:
+			return fairlead.Invalid("the policy gives the metric %s of labels a window", name).
+				Hintf("a window belongs to a business event: it says when a prediction without one counts as 0")
+		case slices.Contains(known, name):
+			return nil
+		case slices.Contains(fairlead.LabelMetrics(), name):
+			return fairlead.Invalid("the policy's metric %q cannot be measured on a model whose task is %s", name, cmp.Or(task, fairlead.TaskNone)).
+				Hintf("known are %s, and business events", strings.Join(known, ", "))
+		}
+		for _, k := range known {
+			if fairlead.Edits(name, k, 2) < 2 {
+				return fairlead.Invalid("the policy's metric %q is not known", name).Hintf("did you mean %s? A business event needs a name that differs more", k)
+			}
+		}
+		return fairlead.CheckEventName(name)
+	}
+	for _, m := range p.Metrics {
+		if err := check(m.Name, m.Window); err != nil {
+			return err
+		}
+	}
+	if p.Bandit != nil {
+		return check(p.Bandit.Event, p.Bandit.Window)
 	}
 	return nil
 }

@@ -36,22 +36,22 @@ func (s storedOutcomes) empty(ctx context.Context, name fairlead.Name) (bool, er
 }
 
 // Since implements outcomeSource.
-func (s storedOutcomes) Since(ctx context.Context, name fairlead.Name, after int64, task fairlead.Task, classes []string) (map[fairlead.Version]versionOutcomes, error) {
+func (s storedOutcomes) Since(ctx context.Context, name fairlead.Name, q outcomeQuestion) (map[fairlead.Version]versionOutcomes, error) {
 	if none, err := s.empty(ctx, name); err != nil || none {
 		return nil, err
 	}
-	groups, err := s.groups(ctx, name, after, task)
+	groups, err := s.groups(ctx, name, q.after, q.task)
 	if err != nil {
 		return nil, err
 	}
-	found := outcomesOf(task, classes, groups)
-	if task != fairlead.TaskBinary {
-		if err := s.numeric(ctx, name, after, task, found); err != nil {
+	found := outcomesOf(q.task, q.classes, groups)
+	if q.task != fairlead.TaskBinary {
+		if err := s.numeric(ctx, name, q.after, q.task, found); err != nil {
 			return nil, err
 		}
 	}
 	a, err := s.store.Query(ctx, fmt.Sprintf(
-		`SELECT version, count(DISTINCT request_id) FROM rows."%s" WHERE seq > %d AND role <> 'shadow' GROUP BY version`, name, after), groupLimit)
+		`SELECT version, count(DISTINCT request_id) FROM rows."%s" WHERE seq > %d AND role <> 'shadow' GROUP BY version`, name, q.after), groupLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,25 @@ func (s storedOutcomes) Since(ctx context.Context, name fairlead.Name, after int
 		known.requests = uint64(float(row[1]))
 		found[v] = known
 	}
-	return found, nil
+	return found, s.events(ctx, name, q, found)
+}
+
+// events adds what came of the predictions as business events, the roles of a version together.
+func (s storedOutcomes) events(ctx context.Context, name fairlead.Name, q outcomeQuestion, found map[fairlead.Version]versionOutcomes) error {
+	totals, err := s.store.EventTotals(ctx, name, q.after, q.now, q.events)
+	if err != nil {
+		return err
+	}
+	for _, t := range totals {
+		known := found[t.Version]
+		if known.outcomes == nil {
+			known.outcomes = map[string]rollout.Moments{}
+		}
+		m := known.outcomes[t.Name]
+		known.outcomes[t.Name] = rollout.Moments{N: m.N + t.N, Sum: m.Sum + t.Sum, SumSquares: m.SumSquares + t.SumSquares}
+		found[t.Version] = known
+	}
+	return nil
 }
 
 // groups counts the labelled predictions by what decides about them.

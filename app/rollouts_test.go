@@ -510,7 +510,10 @@ func TestRolloutErrors(t *testing.T) {
 	say("of an unknown version", y.begin("9", ""))
 	say("with a breaking signature", y.begin("3", ""))
 	say("with a policy that is none", y.begin("2", "stages: [5]"))
-	say("with a metric that nothing measures", y.begin("2", "metrics: [{name: revenue, better: higher}]"))
+	say("with a metric that nothing measures", y.begin("2", "metrics: [{name: accuracy, better: higher}]"))
+	say("with a mistyped metric", y.begin("2", "metrics: [{name: labels, better: higher}]"))
+	say("with a name that no event can have", y.begin("2", "metrics: [{name: net revenue, better: higher}]"))
+	say("with a window for labels", y.begin("2", "metrics: [{name: label, better: higher, window: 1h}]"))
 	say("with an unknown zone", y.begin("2", "zone: Middle/Earth"))
 	say("an experiment without the live version", y.begin("2", "{kind: experiment, arms: [{version: 2, traffic: 50%}, {version: 4, traffic: 50%}]}"))
 	y.broken[graph("m", 4)] = true

@@ -124,6 +124,7 @@ func TestRequests(t *testing.T) {
 			_, err := c.Push(ctx, "m", "champion", "application/x-tar", strings.NewReader("x"))
 			return err
 		},
+		func() error { _, err := c.Event(ctx, "m", []api.Event{{Name: "n"}}); return err },
 		func() error { _, err := c.Label(ctx, "m", []api.Label{{PredictionID: "p", Value: true}}); return err },
 		func() error { _, err := c.Annotate(ctx, "m", api.Annotation{}); return err },
 		func() error { _, err := c.Rollback(ctx, "m"); return err },
@@ -141,6 +142,7 @@ GET /api/v1/deployments/a/metrics?grain=day&limit=3
 GET /api/v1/alerts 
 GET /api/v1/alerts?state=firing 
 POST /api/v1/models/m/versions?alias=champion application/x-tar
+POST /api/v1/deployments/m/events application/json
 POST /api/v1/deployments/m/labels application/json
 POST /api/v1/deployments/m/annotations application/json
 POST /api/v1/deployments/m/rollback application/json

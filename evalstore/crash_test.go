@@ -21,7 +21,9 @@ const (
 	secondEnv   = "FAIRLEAD_EVALSTORE_SECOND"
 )
 
-// crashChild opens the log and the store in dir and ingests rows and labels while it appends more, until it is killed.
+var crashStreams = []eventlog.Stream{eventlog.Predictions, eventlog.Labels, eventlog.Events}
+
+// crashChild opens the log and the store in dir and ingests rows, labels and events while it appends more, until it is killed.
 // With secondEnv it only tries to open the store.
 func crashChild(dir string) {
 	ctx := context.Background()
@@ -43,7 +45,7 @@ func ingestForever(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, stream := range []eventlog.Stream{eventlog.Predictions, eventlog.Labels} {
+	for _, stream := range crashStreams {
 		at, err := s.Position(ctx, string(stream))
 		if err != nil {
 			return err
@@ -65,11 +67,17 @@ func ingestForever(ctx context.Context, dir string) error {
 			return err
 		}
 		labels := eventlog.EncodeLabels([]fairlead.Label{label(id+".0", "late", i), label(id+".2", "late", 0)})
+		// One event for each of two rows, and one that corrects another of the message before.
+		events := []fairlead.BusinessEvent{revenue(id+".0", 1, i), revenue(id+".1", 2, i), revenue(id+".2", float64(i), i)}
+		events[2].ID = fmt.Sprintf("%d-%d", os.Getpid(), i/2)
 		first, second := func() error {
 			_, err := log.Append(ctx, eventlog.Predictions, id, row)
 			return err
 		}, func() error {
-			_, err := log.Append(ctx, eventlog.Labels, id, labels)
+			if _, err := log.Append(ctx, eventlog.Labels, id, labels); err != nil {
+				return err
+			}
+			_, err := log.Append(ctx, eventlog.Events, id, eventlog.EncodeEvents(events))
 			return err
 		}
 		if i%2 == 1 { // labels before rows
@@ -116,7 +124,7 @@ func TestKilledWhileIngesting(t *testing.T) {
 	defer log.Close()
 	ahead := make(map[eventlog.Stream]uint64)
 	logged := make(map[eventlog.Stream]uint64)
-	for _, stream := range []eventlog.Stream{eventlog.Predictions, eventlog.Labels} {
+	for _, stream := range crashStreams {
 		at, err := s.Position(t.Context(), string(stream))
 		if err != nil {
 			t.Fatal(err)
@@ -139,6 +147,12 @@ func TestKilledWhileIngesting(t *testing.T) {
 	expect(t, "outcomes against a join of their parts", table(t, s, `
 		SELECT (SELECT count(*) FROM outcomes) - (SELECT count(*) FROM predictions JOIN labels USING (deployment, prediction_id)),
 			(SELECT count(*) - count(DISTINCT seq) FROM outcomes)`), "0 0")
+	killed := table(t, s, `SELECT count(DISTINCT id) FROM events`)
+	expect(t, "events", table(t, s, `SELECT count(*) - count(id), count(DISTINCT seq) - count(*), count(id), count(*) - count(row_seq) FROM events`),
+		fmt.Sprintf("%d 0 %s %s", 2*logged[eventlog.Events], killed,
+			table(t, s, `SELECT count(*) FROM events WHERE prediction_id NOT IN (SELECT prediction_id FROM predictions)`)))
+	expect(t, "events against their predictions", table(t, s, `SELECT count(*) FROM events e JOIN predictions p ON e.row_seq = p.seq
+		WHERE e.prediction_id <> p.prediction_id OR e.version <> p.version`), "0")
 	expect(t, "hours", table(t, s, `SELECT sum(rows), sum(labelled) FROM hours`),
 		table(t, s, `SELECT (SELECT count(*) FROM predictions), (SELECT count(*) FROM outcomes)`))
 	if logged[eventlog.Predictions] < uint64(rounds) {

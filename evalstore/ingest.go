@@ -45,8 +45,8 @@ func (t *tx) setPosition(stream string, seq uint64) error {
 
 // Ingest takes messages of one stream, in their order, together with the position behind them, in one transaction.
 // Messages at or below the position are skipped, so that giving messages again does nothing. A message that cannot
-// be decoded is listed in the table rejected and passed over. Streams other than predictions, labels and profiles
-// only move the position.
+// be decoded is listed in the table rejected and passed over. Streams other than predictions, labels, events and
+// profiles only move the position.
 func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Message) error {
 	err := s.write(ctx, func(tx *tx) error {
 		at, err := position(ctx, s.conn, stream)
@@ -68,6 +68,8 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 			err = tx.ingestRows(msgs)
 		case eventlog.Labels:
 			err = tx.ingestLabels(msgs)
+		case eventlog.Events:
+			err = tx.ingestEvents(msgs)
 		case eventlog.Profiles:
 			err = tx.ingestProfiles(msgs)
 		}

@@ -194,6 +194,6 @@ func (s *Store) queryError(ctx context.Context, err error) error {
 		return fmt.Errorf("query: %w", err)
 	}
 	return fairlead.Invalid("%s", strings.TrimSpace(d.Msg)).
-		Hintf("the tables are predictions, labels, outcomes, findings, metrics and rows.\"<deployment>\"; DESCRIBE shows their columns").
+		Hintf("the tables are predictions, labels, events, outcomes, findings, metrics and rows.\"<deployment>\"; DESCRIBE shows their columns").
 		Cause(err)
 }

@@ -44,7 +44,7 @@ func TestQueryGivesATable(t *testing.T) {
 	expect(t, "row", string(b), `["a.1","2001-03-01T00:01:00Z",0.11,"Infinity",null,[1.5,null],{"a":1},{"k":2},"170141183460469231731687303715884105727","eA==",`+
 		string(mustJSON(t, a.Rows[1][10]))+`,null,"2001-03-02T00:00:00Z"]`)
 	for query, rows := range map[string]int{
-		`SELECT 1 WHERE false`: 0, `SUMMARIZE rows.flights`: 19, `DESCRIBE predictions`: 15, `SHOW TABLES`: 11, `SELECT [1, 2]::INT[2]`: 1, `FROM labels`: 0, `/* c */ VALUES (1), (2);;`: 2,
+		`SELECT 1 WHERE false`: 0, `SUMMARIZE rows.flights`: 19, `DESCRIBE predictions`: 15, `SHOW TABLES`: 12, `SELECT [1, 2]::INT[2]`: 1, `FROM labels`: 0, `/* c */ VALUES (1), (2);;`: 2,
 		`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) FROM n`:                    10,
 		`SELECT * FROM range(7) ORDER BY 1 DESC`:                                                                 7,
 		`SELECT hour(event_time), count(*), avg(score), quantile_cont(score, 0.5) FROM predictions GROUP BY ALL`: 1,

@@ -16,7 +16,7 @@ type rowBatch struct {
 	place []int // see tx.rowTable
 }
 
-// ingestRows appends the rows, joins those whose label came before them, and counts them.
+// ingestRows appends the rows, joins those whose label or events came before them, and counts them.
 func (t *tx) ingestRows(msgs []eventlog.Message) error {
 	batches := make(map[fairlead.Name][]rowBatch)
 	var order []fairlead.Name
@@ -49,6 +49,9 @@ func (t *tx) ingestRows(msgs []eventlog.Message) error {
 			hours.countRows(b.Rows)
 		}
 		if err := t.matchEarlyLabels(d, batches[d], hours); err != nil {
+			return err
+		}
+		if err := t.matchEarlyEvents(d, batches[d]); err != nil {
 			return err
 		}
 	}

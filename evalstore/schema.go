@@ -7,7 +7,7 @@ import (
 // schema makes what is not there yet. Times are TIMESTAMP in UTC. The tables and views of schema main are for people
 // too; those of schema rows have one table per deployment, made when its first row comes.
 //
-// seq of a row or label is its place in the event log: the number of its message times 2^20 plus its index there.
+// seq of a row, label or event is its place in the event log: the number of its message times 2^20 plus its index there.
 var schema = []string{
 	`CREATE SCHEMA IF NOT EXISTS rows`,
 	`CREATE TABLE IF NOT EXISTS positions (stream VARCHAR PRIMARY KEY, seq UBIGINT NOT NULL)`,
@@ -17,6 +17,11 @@ var schema = []string{
 	`CREATE TABLE IF NOT EXISTS labels (
 		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
 	`CREATE TABLE IF NOT EXISTS outcomes (` + outcomeColumns + `)`,
+	// An event's last columns say which prediction it belongs to; they are NULL until that is stored.
+	`CREATE TABLE IF NOT EXISTS events (
+		deployment VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP, received TIMESTAMP, id VARCHAR,
+		prediction_id VARCHAR, key VARCHAR, version INTEGER, role VARCHAR, row_time TIMESTAMP, row_received TIMESTAMP,
+		row_seq BIGINT, seq BIGINT)`,
 	`CREATE TABLE IF NOT EXISTS hours (
 		deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP,
 		rows UBIGINT NOT NULL, labelled UBIGINT NOT NULL, first_time TIMESTAMP, last_time TIMESTAMP,
@@ -39,6 +44,11 @@ var schema = []string{
 		FROM (SELECT *, unnest(map_entries("values")) AS e FROM metric_windows)`,
 	`CREATE TEMP TABLE batch_labels (
 		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
+	`CREATE TEMP TABLE batch_events (
+		deployment VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP, received TIMESTAMP, id VARCHAR,
+		prediction_id VARCHAR, key VARCHAR, seq BIGINT)`,
+	`CREATE TEMP TABLE event_rows (
+		event BIGINT, seq BIGINT, prediction_id VARCHAR, version INTEGER, role VARCHAR, event_time TIMESTAMP, received TIMESTAMP)`,
 	`CREATE TEMP TABLE matched (` + outcomeColumns + `)`,
 	`CREATE TEMP TABLE existing (seq BIGINT, label_received TIMESTAMP, label_seq BIGINT)`,
 	`CREATE TEMP TABLE batch_hours (

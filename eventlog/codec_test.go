@@ -23,6 +23,14 @@ func sampleLabels() []fairlead.Label {
 	}
 }
 
+func sampleEvents() []fairlead.BusinessEvent {
+	return []fairlead.BusinessEvent{
+		{Deployment: "flights", Name: "revenue", ID: "o-1", PredictionID: "01J.0", Value: 12.5, Time: noon, Received: noon.Add(time.Hour)},
+		{Deployment: "flights", Name: "revenue", Key: "é\x00", Value: math.Copysign(0, -1), Time: noon, Received: noon},
+		{Deployment: "fraud", Name: "saved", PredictionID: "x", Value: math.SmallestNonzeroFloat64, Time: time.Date(1601, 1, 1, 0, 0, 0, 0, time.UTC), Received: noon},
+	}
+}
+
 func sampleProfiles() []ProfileDelta {
 	return []ProfileDelta{
 		{Deployment: "flights", Version: 3, Role: fairlead.RoleLive, Minute: noon.Truncate(time.Minute), Counts: []byte{1, 2, 3}},
@@ -235,6 +243,7 @@ func TestDecodersRefuseWhatIsBroken(t *testing.T) {
 		good   []byte
 	}{
 		"labels":      {func(b []byte) error { _, err := DecodeLabels(b); return err }, EncodeLabels(sampleLabels())},
+		"events":      {func(b []byte) error { _, err := DecodeEvents(b); return err }, EncodeEvents(sampleEvents())},
 		"profiles":    {func(b []byte) error { _, err := DecodeProfiles(b); return err }, EncodeProfiles(sampleProfiles())},
 		"predictions": {func(b []byte) error { _, err := DecodePredictions(b); return err }, rows},
 	}
@@ -276,6 +285,35 @@ func FuzzDecodeLabels(f *testing.F) {
 		again, err := DecodeLabels(EncodeLabels(labels))
 		if err != nil || !cmp.Equal(again, labels) {
 			t.Errorf("%v: %s", err, cmp.Diff(labels, again))
+		}
+	})
+}
+
+func TestEventsRoundTrip(t *testing.T) {
+	events := sampleEvents()
+	got, err := DecodeEvents(EncodeEvents(events))
+	if err != nil || !cmp.Equal(got, events) || !math.Signbit(got[1].Value) {
+		t.Errorf("%v: %s", err, cmp.Diff(events, got))
+	}
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		events[1].Value = bad
+		if _, err := DecodeEvents(EncodeEvents(events)); err == nil || !strings.Contains(err.Error(), "is not finite") {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
+func FuzzDecodeEvents(f *testing.F) {
+	f.Add(EncodeEvents(sampleEvents()))
+	f.Add([]byte{kindEvents, 1, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		events, err := DecodeEvents(b)
+		if err != nil {
+			return
+		}
+		again, err := DecodeEvents(EncodeEvents(events))
+		if err != nil || !cmp.Equal(again, events) {
+			t.Errorf("%v: %s", err, cmp.Diff(events, again))
 		}
 	})
 }

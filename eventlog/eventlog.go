@@ -1,6 +1,6 @@
 // Package eventlog is the seam where everything that happened is written down first: prediction rows, profile deltas,
-// labels, business events and audit events, in append-only streams, and small state in key-value buckets. NATS JetStream runs inside the
-// process; it opens no port and talks to nobody.
+// labels, business events and audit events, in append-only streams, and small state in key-value buckets. NATS
+// JetStream runs inside the process; it opens no port and talks to nobody.
 //
 // An append that returned without an error is on disk: the server runs with SyncAlways, which makes the file store call
 // fsync on a stream's block after each message and before it acknowledges. One writer at a time may open a

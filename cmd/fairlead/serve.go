@@ -39,6 +39,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.config.LossWindow, "loss-window", f.config.LossWindow, "prediction rows younger than this may be lost by a crash")
 	flags.BoolVar(&f.config.Trees, "trees", f.config.Trees, "run tree ensembles on an engine of our own where it is faster and gives the same answers as ONNX Runtime")
 	flags.BoolVar(&f.config.Processes, "processes", false, "let pipelines start programs, with this server's rights: whoever may push may then run anything")
+	flags.IntVar(&f.config.MemoryMB, "store-mb", f.config.MemoryMB, "memory of the evaluation store: what it keeps of its tables, and what queries may take")
 	flags.IntVar(&f.config.CacheMB, "cache-mb", f.config.CacheMB, "memory for answers of models whose bundle asks for a cache; 0 turns it off")
 	flags.StringVar(&f.config.ClientHeader, "client-header", "", "header that names the client, for limits; only behind a proxy that sets it (default: the client's address)")
 	flags.StringVar(&f.config.OTLP, "otlp", "", "URL of an OpenTelemetry collector for traces (default: $OTEL_EXPORTER_OTLP_ENDPOINT, else off)")

@@ -32,9 +32,10 @@ var update = flag.Bool("update", false, "rewrite the table in docs/observability
 
 // ofApp are metrics that the wiring adds beside those of serve.
 var ofApp = map[string]string{
-	"fairlead_rows_recorded_total": "Rows handed to the recorder.",
-	"fairlead_rows_dropped_total":  "Rows answered but neither counted nor stored: the recorder's queue was full or the log refused them.",
-	"fairlead_rows_pending":        "Rows answered and not yet on disk; a crash loses them.",
+	"fairlead_business_events_total": "Business events acknowledged: they are on disk.",
+	"fairlead_rows_recorded_total":   "Rows handed to the recorder.",
+	"fairlead_rows_dropped_total":    "Rows answered but neither counted nor stored: the recorder's queue was full or the log refused them.",
+	"fairlead_rows_pending":          "Rows answered and not yet on disk; a crash loses them.",
 }
 
 // registry is everything that serve says, after a few requests.

@@ -166,7 +166,7 @@ func (g *Gate) read(key string, v node) error {
 
 func readMetric(n node) (m Metric, err error) {
 	m = Metric{Least: 200, Gate: Gate{Mode: ModeAbort, Weight: 1}}
-	err = n.fields(append([]string{"name", "better", "least"}, gateKeys...), func(key string, v node) error {
+	err = n.fields(append([]string{"name", "better", "least", "window"}, gateKeys...), func(key string, v node) error {
 		switch key {
 		case "name":
 			m.Name, err = v.text("the name of a metric or business event")
@@ -175,6 +175,8 @@ func readMetric(n node) (m Metric, err error) {
 			return oneOf(v, &m.Better, Higher, Lower)
 		case "least":
 			return v.count(&m.Least)
+		case "window":
+			return v.duration(&m.Window)
 		}
 		return m.read(key, v)
 	})
@@ -236,7 +238,7 @@ func readArm(n node) (a ArmWeight, err error) {
 
 func readBandit(n node) (*Bandit, error) {
 	b := &Bandit{}
-	err := n.fields([]string{"event", "better", "posterior", "floor", "every"}, func(key string, v node) (err error) {
+	err := n.fields([]string{"event", "better", "posterior", "window", "floor", "every"}, func(key string, v node) (err error) {
 		switch key {
 		case "event":
 			b.Event, err = v.text("the name of a business event")
@@ -245,6 +247,8 @@ func readBandit(n node) (*Bandit, error) {
 			return oneOf(v, &b.Better, Higher, Lower)
 		case "posterior":
 			return oneOf(v, &b.Posterior, "beta", "normal")
+		case "window":
+			return v.duration(&b.Window)
 		case "floor":
 			return v.share(&b.Floor)
 		}

@@ -114,6 +114,9 @@ type Metric struct {
 	Name   string `json:"name"`            // of an Outcome in the Observation
 	Better Better `json:"better"`          // which direction is good
 	Least  uint64 `json:"least,omitempty"` // outcomes per arm before it is judged
+	// Window is for business events: a prediction counts once it is this old, as 0 where no event came. Without it only
+	// predictions with an event count.
+	Window Duration `json:"window,omitempty"`
 	Gate
 }
 
@@ -128,6 +131,7 @@ type Bandit struct {
 	Event     string   `json:"event"`            // name of the business event in Observation.Outcomes
 	Better    Better   `json:"better,omitempty"` // Higher if empty
 	Posterior string   `json:"posterior"`        // "beta" for events in 0..1, "normal" for any number
+	Window    Duration `json:"window,omitempty"` // as Metric.Window
 	Floor     Share    `json:"floor"`            // least share of each arm
 	Every     Duration `json:"every"`            // how often weights move
 }

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx
 import pandas as pd
 
-from . import answers, labels, rows
+from . import answers, events, labels, rows
 from .errors import FairleadError, FairleadWarning
 from .package import about, package
 from .transport import Transport, segment
@@ -199,6 +199,44 @@ class Client:
             accepted += int(answer["accepted"])
         return accepted
 
+    def event(
+        self,
+        deployment: str,
+        name: str,
+        predictions: Any = None,
+        values: Any = None,
+        times: Any = None,
+        *,
+        keys: Any = None,
+    ) -> int:
+        """Sends business events, numbers that came of predictions; returns how many are on the server's disk now.
+
+        Rollouts and bandits compare versions by them. Missing values mean "not known yet" and are not sent. Unlike
+        labels, events of one prediction add up: calling this twice counts twice.
+
+        Args:
+            deployment: name of the deployment.
+            name: of the event, for example ``revenue``.
+            predictions: as for :meth:`label`.
+            values: numbers or booleans: a sequence, a Series matched by index, or a column's name.
+            times: when each happened; the time of arrival otherwise.
+            keys: entity keys, instead of predictions: an event belongs to the latest prediction about its entity at
+                or before its time.
+
+        Example:
+            >>> client.event("shop", "revenue", predictions, values=orders["amount"])
+            500
+            >>> client.event("shop", "click", keys="customer-7", values=1)
+            1
+        """
+        path = f"/api/v1/deployments/{segment(deployment)}/events"
+        sent = events.rows(name, predictions, values, times, keys)
+        accepted = 0
+        for start in range(0, len(sent), _LABELS_PER_REQUEST):
+            answer = self._http.post(path, {"events": sent[start : start + _LABELS_PER_REQUEST]}, safe=True)
+            accepted += int(answer["accepted"])
+        return accepted
+
     def drift(
         self,
         deployment: str,
@@ -279,7 +317,7 @@ class Client:
         """Runs one read-only query on the evaluation store (DuckDB) and returns its table with proper types.
 
         Args:
-            query: a SELECT over ``predictions``, ``labels``, ``outcomes``, ``findings``, ``metrics`` or a
+            query: a SELECT over ``predictions``, ``labels``, ``events``, ``outcomes``, ``findings``, ``metrics`` or a
                 deployment's own ``rows."name"``.
             limit: rows at most; the server's default is 10,000. A cut answer gives a FairleadWarning.
 
