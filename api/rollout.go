@@ -27,7 +27,7 @@ type Rollout struct {
 	Ended      time.Time       `json:"ended,omitzero"`
 	Paused     bool            `json:"paused"`
 	Waiting    string          `json:"waiting,omitempty" doc:"what stands in the way of the next stage, machine-readable"`
-	Says       string          `json:"says" doc:"the latest decision in a sentence"`
+	Says       string          `json:"says" doc:"what it waits for now, else the latest decision, in a sentence"`
 	Decisions  int             `json:"decisions" doc:"made so far"`
 	Requests   RolloutRequests `json:"requests" doc:"since the stage, or the server, began"`
 	Policy     json.RawMessage `json:"policy,omitempty" doc:"with every default filled in"`

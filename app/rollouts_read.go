@@ -38,6 +38,9 @@ func (c *rollouts) describe(r *running) api.Rollout {
 	r.mu.Lock()
 	o := c.observe(r)
 	r.mu.Unlock()
+	if text := rollout.Waits(rec.Policy, rec.State, o); text != "" {
+		a.Says = text
+	}
 	if o.Live != nil {
 		a.Requests.Live = o.Live.Total().Requests
 	}

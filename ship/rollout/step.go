@@ -39,6 +39,24 @@ func Step(p Policy, s State, o Observation) (State, []Decision) {
 	return m.s, m.decisions
 }
 
+// Waits says in a sentence what keeps the rollout in its stage at this moment, "" where nothing does: Step says it only
+// once.
+func Waits(p Policy, s State, o Observation) string {
+	if s.Held == "" {
+		return ""
+	}
+	if s.Held != ReasonRatio { // its evidence lasts longer than its alarm
+		s.Held = ""
+	}
+	_, decisions := Step(p, s, o)
+	for _, d := range decisions {
+		if d.Action == ActHold {
+			return d.Text
+		}
+	}
+	return ""
+}
+
 // machine is one step in progress.
 type machine struct {
 	p         Policy
