@@ -54,10 +54,10 @@ onnxdata: ## fetch ONNX's own test cases for e2e
 	@e2e/onnxdata.sh
 
 .PHONY: test-go
-test-go: runtime ui onnxdata ## Go tests with the race detector; fuzz targets run their seeds
+test-go: build onnxdata ## Go tests with the race detector; fuzz targets run their seeds
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt on these"; exit 1; }
 	go vet ./...
-	FAIRLEAD_ORT_LIBRARY=$$(ls $(CURDIR)/$(BIN)/libonnxruntime.*) go test -race -timeout 25m ./...
+	FAIRLEAD_BIN=$(CURDIR)/$(BIN)/fairlead FAIRLEAD_ORT_LIBRARY=$$(ls $(CURDIR)/$(BIN)/libonnxruntime.*) go test -race -timeout 25m ./...
 
 .PHONY: test-python
 test-python: build $(VENV)/.ready ## Python client, and clients that others wrote, against the real binary
