@@ -196,7 +196,7 @@ func families() []family {
 // TestAccuracy: windows of real counts, five kinds, the families it was designed on and others. Seeds are fixed.
 func TestAccuracy(t *testing.T) {
 	const windows = 168
-	each := 60
+	each := 30
 	if testing.Short() {
 		each = 15
 	}
