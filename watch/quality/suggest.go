@@ -1,0 +1,148 @@
+package quality
+
+import (
+	"math"
+	"slices"
+
+	"github.com/fairlead-ml/fairlead"
+)
+
+// What Suggest goes by (Deequ's rules, with Wilson's interval in place of Wald's).
+const (
+	someComplete = 0.2  // a column this full gets a rule about how full it is
+	onceAtMost   = 0.1  // share of distinct values that occur once, for a set
+	restAtMost   = 0.4  // the same for a set that covers most rows
+	covered      = 0.9  // share of rows that such a set covers
+	nearlyUnique = 0.08 // distinct ÷ rows this close to 1 is a key
+	setAtMost    = 100  // values of a set
+	z            = 1.96
+)
+
+// Suggest proposes rules that a reference keeps, column by column: presence, completeness, type, sign, range of categories,
+// uniqueness. They are a start to be read by a person; every one of them holds on the table itself.
+func Suggest(t *fairlead.Table) []Rule {
+	rules := []Rule{{Kind: ColumnsAre, Columns: t.Names(), Exact: true, Severity: Warning}}
+	for i := range t.Columns {
+		rules = append(rules, suggest(&t.Columns[i], t.Rows)...)
+	}
+	// A rule that the reference itself breaks would only confuse.
+	kept := rules[:0]
+	for i, r := range Check(rules, t, Context{}) {
+		if r.OK {
+			kept = append(kept, rules[i])
+		}
+	}
+	return kept
+}
+
+func suggest(c *fairlead.TableColumn, rows int) []Rule {
+	counts, present := map[string]int{}, 0
+	low, high, whole := math.Inf(1), math.Inf(-1), true
+	for i := range rows {
+		if c.IsNull(i) {
+			continue
+		}
+		present++
+		counts[show(c, i)]++
+		if c.Floats != nil && c.Floats[i] == c.Floats[i] {
+			low, high = math.Min(low, c.Floats[i]), math.Max(high, c.Floats[i])
+			whole = whole && c.Floats[i] == math.Trunc(c.Floats[i])
+		}
+	}
+	var rules []Rule
+	switch share := float64(present) / float64(max(rows, 1)); {
+	case present == rows && rows > 0:
+		rules = append(rules, Rule{Kind: NotNull, Column: c.Name})
+	case share > someComplete:
+		rules = append(rules, Rule{Kind: NotNull, Column: c.Name, Mostly: wilson(present, rows), Severity: Warning})
+	}
+	if present == 0 {
+		return rules
+	}
+	kind := holdsType(c)
+	if kind == "number" && whole {
+		kind = "integer"
+	}
+	rules = append(rules, Rule{Kind: Type, Column: c.Name, Type: kind})
+	set := suggestSet(c, counts, present)
+	if c.Floats != nil && set == nil {
+		if low >= 0 {
+			zero := 0.0
+			rules = append(rules, Rule{Kind: Between, Column: c.Name, Min: &zero})
+		}
+		rules = append(rules, Rule{Kind: Between, Column: c.Name, Min: &low, Max: &high, Mostly: wilson(present, present), Severity: Warning})
+	}
+	if set != nil {
+		rules = append(rules, *set)
+	}
+	if d := float64(len(counts)) / float64(present); present > 1 && 1-d <= nearlyUnique && c.Times == nil && (c.Strings != nil || whole) {
+		rules = append(rules, Rule{Kind: Unique, Column: c.Name, Mostly: uniqueShare(counts, present)})
+	}
+	return rules
+}
+
+func holdsType(c *fairlead.TableColumn) string {
+	switch {
+	case c.Strings != nil:
+		return "text"
+	case c.Times != nil:
+		return "time"
+	}
+	return "number"
+}
+
+// uniqueShare is the share of rows whose value occurs once, as a promise: 0 stands for all.
+func uniqueShare(counts map[string]int, present int) float64 {
+	once := 0
+	for _, n := range counts {
+		if n == 1 {
+			once++
+		}
+	}
+	if once == present {
+		return 0
+	}
+	return wilson(once, present)
+}
+
+// suggestSet proposes a set of values where few of them occur only once: all values, or the frequent ones that cover most rows.
+func suggestSet(c *fairlead.TableColumn, counts map[string]int, present int) *Rule {
+	once := 0
+	values := make([]string, 0, len(counts))
+	for v, n := range counts {
+		values = append(values, v)
+		if n == 1 {
+			once++
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	switch share := float64(once) / float64(len(counts)); {
+	case c.Times != nil, len(counts) == present:
+		return nil
+	case share <= onceAtMost && len(counts) <= setAtMost:
+		return &Rule{Kind: InSet, Column: c.Name, Set: values}
+	case share <= restAtMost:
+		rows := 0
+		for i, v := range values[:min(len(values), setAtMost)] {
+			if rows += counts[v]; float64(rows) >= covered*float64(present) {
+				return &Rule{Kind: InSet, Column: c.Name, Set: values[:i+1], Mostly: wilson(rows, present), Severity: Warning}
+			}
+		}
+	}
+	return nil
+}
+
+// wilson is the lower end of the 95 % interval of a share, two digits down.
+func wilson(k, n int) float64 {
+	p, m := float64(k)/float64(n), float64(n)
+	low := (p + z*z/(2*m) - z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m))) / (1 + z*z/m)
+	return math.Max(0.01, math.Floor(low*1000)/1000)
+}
