@@ -35,6 +35,9 @@ var ofApp = map[string]string{
 	"fairlead_business_events_total": "Business events acknowledged: they are on disk.",
 	"fairlead_rows_recorded_total":   "Rows handed to the recorder.",
 	"fairlead_rows_dropped_total":    "Rows answered but neither counted nor stored: the recorder's queue was full or the log refused them.",
+	"fairlead_event_log_connected":   "1 while the server has a connection to NATS.",
+	"fairlead_event_log_isolated":    "1 while most of the NATS servers cannot be reached: rollouts part no traffic.",
+	"fairlead_leads":                 "1 on the server that steps rollouts, trims the log and keeps the alerts.",
 	"fairlead_rows_pending":          "Rows answered and not yet on disk; a crash loses them.",
 }
 
