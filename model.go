@@ -34,10 +34,13 @@ func (s TensorSpec) Width() int {
 	return int(Elements(s.Shape[1:]))
 }
 
-// LabelSpec says what the truth is called and how late it usually comes.
+// LabelSpec says what the truth is called, how late it usually comes, and which predictions a label by entity key is
+// about.
 type LabelSpec struct {
-	Name  string        `json:"name"`
-	Delay time.Duration `json:"delay"`
+	Name   string        `json:"name"`
+	Delay  time.Duration `json:"delay"`
+	Join   string        `json:"join,omitempty"`   // JoinLatest or JoinAll; "": latest
+	Within time.Duration `json:"within,omitempty"` // 0: DefaultWithin
 }
 
 // Signature is the contract of a model version: typed, named inputs and outputs, and what they mean.

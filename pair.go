@@ -44,7 +44,20 @@ type PairSegment struct {
 	ShadowErrors  uint64  `json:"shadow_errors"` // requests whose first row is of the segment
 	SumDifference float64 `json:"sum_difference"`
 	Scored        uint64  `json:"scored"`
+
+	// Difference is PairTally.Difference by octaves: SegmentDifferenceBin. nil where nothing was counted.
+	Difference []uint64 `json:"difference,omitempty"`
+	// The latencies are those of requests whose first row is of the segment, by octaves: bin i of PairTally.LiveLatency goes to
+	// i/LatencyPerOctave.
+	LiveLatency   []uint64 `json:"live_latency,omitempty"`
+	ShadowLatency []uint64 `json:"shadow_latency,omitempty"`
 }
+
+// SegmentDifferences is the number of bins of PairSegment.Difference.
+const SegmentDifferences = 1 + (DifferenceBins-1)/DifferencePerOctave
+
+// SegmentDifferenceBin is where a bin of PairTally.Difference goes in a segment.
+func SegmentDifferenceBin(bin int) int { return (bin + DifferencePerOctave - 1) / DifferencePerOctave }
 
 // PairExample is one row on which the two versions disagree.
 type PairExample struct {
@@ -121,4 +134,7 @@ func (s *PairSegment) add(o *PairSegment) {
 	s.ShadowErrors += o.ShadowErrors
 	s.SumDifference += o.SumDifference
 	s.Scored += o.Scored
+	s.Difference = addCounts(s.Difference, o.Difference)
+	s.LiveLatency = addCounts(s.LiveLatency, o.LiveLatency)
+	s.ShadowLatency = addCounts(s.ShadowLatency, o.ShadowLatency)
 }

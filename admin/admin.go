@@ -59,12 +59,14 @@ type Options struct {
 	Upkeep      Upkeep
 	Transfer    Transfer
 	Signing     Signing
+	Testing     Testing
 	Deployments Deployments
 	Desired     Desired
 	Rollouts    Rollouts
 	Pipelines   Pipelines
 	History     RolloutHistory
 	Labels      Labels
+	Backfill    Backfill
 	Events      Events
 	Findings    Findings
 	Watermark   func(ctx context.Context, name fairlead.Name) (time.Time, error) // latest event time
@@ -102,6 +104,7 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerModels(hapi)
 	s.registerRegistry(hapi)
 	s.registerSignatures(hapi)
+	s.registerTesting(hapi)
 	s.registerDeployments(hapi)
 	s.registerRollouts(hapi)
 	s.registerPipelines(hapi)

@@ -72,6 +72,15 @@ func (w *world) Annotate(_ context.Context, _ fairlead.Name, a api.Annotation) (
 	return a, w.fail
 }
 
+func (w *world) AppendBulk(_ context.Context, labels []fairlead.Label, _ fairlead.LabelJoin) (int, error) {
+	w.labels = append(w.labels, labels...)
+	return 0, w.fail
+}
+
+func (w *world) LabelLag(context.Context, fairlead.Name, fairlead.LabelSpec, watch.Grain, int) (api.LabelLag, error) {
+	return api.LabelLag{}, w.fail
+}
+
 func (w *world) Append(_ context.Context, labels []fairlead.Label) error {
 	w.labels = append(w.labels, labels...)
 	return w.fail
@@ -99,6 +108,23 @@ func (w *world) Alerts(context.Context) ([]api.Alert, error) { return slices.Clo
 func (w *world) SQL(_ context.Context, _ string, limit int) (api.SQLAnswer, error) {
 	w.limits = append(w.limits, limit)
 	return api.SQLAnswer{Columns: []string{"n"}, Types: []string{"BIGINT"}, Rows: [][]any{{1}}}, w.fail
+}
+
+func (w *world) WriteSQL(_ context.Context, out io.Writer, query, format string, limit int) (api.SQLWritten, error) {
+	w.limits = append(w.limits, limit)
+	if strings.Contains(query, "late") { // an error after the first byte
+		_, _ = io.WriteString(out, "n\n")
+		return api.SQLWritten{}, errors.New("broke off")
+	}
+	if w.fail != nil {
+		return api.SQLWritten{}, w.fail
+	}
+	_, err := io.WriteString(out, format)
+	return api.SQLWritten{Rows: 1, Truncated: true}, err
+}
+
+func (w *world) SQLSchema(context.Context) ([]api.SQLTable, error) {
+	return []api.SQLTable{{Name: "labels", About: "truths", Columns: []api.SQLColumn{{Name: "value", Type: "VARCHAR"}}}}, w.fail
 }
 
 func (w *world) names() []fairlead.Name {
@@ -184,8 +210,8 @@ func TestErrors(t *testing.T) {
 		code, text         string
 	}{
 		{"POST", labels, `{"labels":[]}`, 400, "invalid", "body.labels"},
-		{"POST", labels, `{"labels":[{"value":1}]}`, 400, "invalid", "prediction_id"},
-		{"POST", labels, `{"labels":[{"prediction_id":"","value":1}]}`, 400, "invalid", "prediction_id"},
+		{"POST", labels, `{"labels":[{"value":1}]}`, 400, "invalid", "labels[0]: the label says not which prediction"},
+		{"POST", labels, `{"labels":[{"prediction_id":"","value":1}]}`, 400, "invalid", "labels[0]: the label says not which prediction"},
 		{"POST", labels, `{"labels":[{"prediction_id":"a","value":1,"colour":"red"}]}`, 400, "invalid", "colour"},
 		{"POST", labels, `{"labels":[{"prediction_id":"a","value":1,"time":"yesterday"}]}`, 400, "invalid", "time"},
 		{"POST", labels, `{"labels":[{"prediction_id":"a","value":null}]}`, 400, "invalid", "labels[0].value: is missing"},
@@ -208,7 +234,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/api/v1/deployments/flights/drift/hour?start=2001-03-01T00:00:00Z", "", 404, "not_found", "has no reference"},
 		{"GET", "/api/v1/alerts?state=loud", "", 400, "invalid", "query.state"},
 		{"POST", "/api/v1/sql", `{"query":""}`, 400, "invalid", "body.query"},
-		{"POST", "/api/v1/sql", `{"query":"SELECT 1","limit":1000001}`, 400, "invalid", "body.limit"},
+		{"POST", "/api/v1/sql", `{"query":"SELECT 1","limit":1000001}`, 400, "invalid", "too many for JSON"},
 		{"POST", "/api/v1/deployments/flights/annotations", `{"kind":"note","title":"x","start":"2001-03-02T00:00:00Z","end":"2001-03-01T00:00:00Z"}`, 400, "invalid", "end 2001-03-01T00:00:00Z is not after start"},
 		{"POST", "/api/v1/deployments/flights/annotations", `{"kind":"wish","title":"x","start":"2001-03-01T00:00:00Z","end":"2001-03-02T00:00:00Z"}`, 400, "invalid", "body.kind"},
 		{"POST", "/api/v1/models/Upper/versions", "x", 400, "invalid", `"Upper" is not a name`},
@@ -487,6 +513,49 @@ func TestSQLLimit(t *testing.T) {
 	}
 	if !slices.Equal(w.limits, []int{10_000, 5, 10_000}) {
 		t.Errorf("limits %v", w.limits)
+	}
+}
+
+func TestSQLFormats(t *testing.T) {
+	w := &world{}
+	s := serve(t, w)
+	send := func(accept, body string) (*http.Response, string, error) {
+		req, _ := http.NewRequest("POST", s.URL+"/api/v1/sql", strings.NewReader(body))
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", accept)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return nil, "", err
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		return resp, string(b), err
+	}
+	for _, x := range []struct{ accept, body, wrote, media string }{
+		{"text/csv", `{"query":"SELECT 1"}`, "csv", "text/csv; charset=utf-8"},
+		{"*/*", `{"query":"SELECT 1","format":"parquet"}`, "parquet", "application/vnd.apache.parquet"},
+		{"text/html, application/vnd.apache.arrow.stream;q=0.5", `{"query":"SELECT 1"}`, "arrow", "application/vnd.apache.arrow.stream"},
+		{"text/csv", `{"query":"SELECT 1","format":"json"}`, `{"columns":["n"],"types":["BIGINT"],"rows":[[1]],"truncated":false,"seconds":0}` + "\n", "application/json"},
+	} {
+		resp, body, err := send(x.accept, x.body)
+		if err != nil || body != x.wrote || resp.Header.Get("Content-Type") != x.media {
+			t.Errorf("%s %s: %q %v %v", x.accept, x.body, body, resp.Header, err)
+		}
+		if x.media != "application/json" && (resp.Trailer.Get(api.RowsTrailer) != "1" || resp.Trailer.Get(api.TruncatedTrailer) != "true") {
+			t.Errorf("%s: trailers %v", x.body, resp.Trailer)
+		}
+	}
+	if _, _, err := send("text/csv", `{"query":"late"}`); err == nil {
+		t.Error("an answer that broke off looks whole")
+	}
+	w.fail = fairlead.Invalid("no such column").Hintf("look")
+	resp, body, err := send("text/csv", `{"query":"SELECT 1"}`)
+	if err != nil || resp.StatusCode != 400 || body != `{"error":"no such column","code":"invalid","hint":"look"}`+"\n" {
+		t.Errorf("an error is %v %s %v", resp, body, err)
+	}
+	w.fail = nil
+	if tables := read[[]api.SQLTable](t, s, "GET", "/api/v1/sql/schema", ""); len(tables) != 1 || tables[0].Columns[0].Name != "value" {
+		t.Errorf("schema %v", tables)
 	}
 }
 

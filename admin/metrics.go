@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/learn/label"
 	"github.com/fairlead-ml/fairlead/watch"
 	"github.com/fairlead-ml/fairlead/watch/profile"
 	"github.com/fairlead-ml/fairlead/watch/realised"
@@ -16,7 +17,7 @@ func (s *server) registerMetrics(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "metrics", Method: http.MethodGet, Path: "/api/v1/deployments/{name}/metrics", Tags: []string{"metrics"},
 		Summary:     "Realised metrics over time, as labels arrive",
-		Description: "A point is provisional until 95 % of its predictions have their label.",
+		Description: "A point is provisional until 95 % of its predictions have their label, or the time that labels take (label.delay of the bundle) is over.",
 	}, func(ctx context.Context, in *windowsInput) (*reply[api.Metrics], error) {
 		return replied(s.metrics(ctx, in))
 	})
@@ -42,8 +43,14 @@ func (s *server) metrics(ctx context.Context, in *windowsInput) (api.Metrics, er
 	if err != nil {
 		return api.Metrics{}, err
 	}
+	latest, err := s.Watermark(ctx, name)
+	if err != nil {
+		return api.Metrics{}, err
+	}
 	var labelled uint64
 	for _, r := range rows {
+		// A window that waits for labels only is final when the time that they take is over.
+		r.Provisional = r.Provisional && label.Provisional(r.End(), 0, sig.Label.Delay, latest)
 		point := api.MetricsPoint{Start: r.Start, N: r.N, Labelled: r.Labelled, Provisional: r.Provisional, Metrics: valuesOf(out.Names, r.Values)}
 		labelled += r.Labelled
 		out.Points = append(out.Points, point)

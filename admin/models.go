@@ -22,6 +22,7 @@ type pushInput struct {
 	DistilledFrom string   `query:"distilled_from" doc:"lineage: a version"`
 	Rollout       bool     `query:"rollout" doc:"it goes live by a rollout, not at once; a first version goes live at once"`
 	Policy        string   `query:"policy" doc:"of that rollout, YAML or JSON; absent: the deployment's own, else the default"`
+	Test          bool     `query:"test" doc:"store it only if it passes the tests in its bundle, else 409 with those that failed"`
 	ContentType   string   `header:"Content-Type"`
 	RawBody       []byte   `contentType:"application/octet-stream" required:"true"`
 }
@@ -65,7 +66,7 @@ func (s *server) registerModels(a huma.API) {
 		tar := strings.Contains(in.ContentType, "tar")
 		return replied(s.Models.Push(ctx, name, tar, in.RawBody, api.PushOptions{
 			Alias: in.Alias, Force: in.Force, By: in.By,
-			TrainedOn: in.TrainedOn, QuantizedFrom: in.QuantizedFrom, DistilledFrom: in.DistilledFrom, Rollout: in.Rollout, Policy: in.Policy,
+			TrainedOn: in.TrainedOn, QuantizedFrom: in.QuantizedFrom, DistilledFrom: in.DistilledFrom, Rollout: in.Rollout, Policy: in.Policy, Test: in.Test,
 		}))
 	})
 }

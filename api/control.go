@@ -29,21 +29,23 @@ type Model struct {
 
 // ModelVersion describes one version of a model.
 type ModelVersion struct {
-	Model     string    `json:"model"`
-	Version   int       `json:"version" doc:"ordinal, from 1"`
-	Digest    string    `json:"digest"`
-	Created   time.Time `json:"created"`
-	Size      int64     `json:"size_bytes"`
-	Task      string    `json:"task"`
-	Inputs    []Tensor  `json:"inputs"`
-	Outputs   []Tensor  `json:"outputs"`
-	Label     string    `json:"label,omitempty" doc:"name of the label column"`
-	Reference *RefInfo  `json:"reference,omitempty" doc:"absent: nothing to compare live traffic with"`
-	Notes     []string  `json:"notes,omitempty" doc:"what push noticed"`
-	Variants  []Variant `json:"variants" doc:"in order of preference"`
-	Origins   []Origin  `json:"origins,omitempty" doc:"lineage, one step back"`
-	Card      string    `json:"card,omitempty" doc:"file name of the model card"`
-	Tests     int       `json:"tests,omitempty" doc:"in its test suite"`
+	Model   string    `json:"model"`
+	Version int       `json:"version" doc:"ordinal, from 1"`
+	Digest  string    `json:"digest"`
+	Created time.Time `json:"created"`
+	Size    int64     `json:"size_bytes"`
+	Task    string    `json:"task"`
+	Inputs  []Tensor  `json:"inputs"`
+	Outputs []Tensor  `json:"outputs"`
+	Label   string    `json:"label,omitempty" doc:"name of the label column"`
+	// LabelDelay is how late labels come by declaration.
+	LabelDelay float64   `json:"label_delay_seconds,omitempty" doc:"how late labels come, as the model declares"`
+	Reference  *RefInfo  `json:"reference,omitempty" doc:"absent: nothing to compare live traffic with"`
+	Notes      []string  `json:"notes,omitempty" doc:"what push noticed"`
+	Variants   []Variant `json:"variants" doc:"in order of preference"`
+	Origins    []Origin  `json:"origins,omitempty" doc:"lineage, one step back"`
+	Card       string    `json:"card,omitempty" doc:"file name of the model card"`
+	Tests      int       `json:"tests,omitempty" doc:"in its test suite"`
 }
 
 // Tensor is one input or output of a model.
@@ -145,18 +147,6 @@ type Annotation struct {
 // LabelsRequest is the body of POST /api/v1/deployments/{d}/labels.
 type LabelsRequest struct {
 	Labels []Label `json:"labels" minItems:"1" maxItems:"100000"`
-}
-
-// Label is the truth about one prediction.
-type Label struct {
-	PredictionID string    `json:"prediction_id" minLength:"1"`
-	Value        any       `json:"value" doc:"a class name, a number or a boolean"`
-	Time         time.Time `json:"time,omitzero" doc:"when the outcome happened; arrival if absent"`
-}
-
-// LabelsAnswer says that the labels are on disk.
-type LabelsAnswer struct {
-	Accepted int `json:"accepted"`
 }
 
 // Drift answers GET /api/v1/deployments/{d}/drift?grain=hour|day&from=&to=&limit=: a heat map, windows in order of time.
@@ -271,21 +261,6 @@ type Alert struct {
 	Resolved   time.Time `json:"resolved,omitzero" doc:"event time"`
 	Message    string    `json:"message"`
 	Planted    string    `json:"planted,omitempty" doc:"title of the planted incident it falls into"`
-}
-
-// SQLRequest is the body of POST /api/v1/sql.
-type SQLRequest struct {
-	Query string `json:"query" minLength:"1"`
-	Limit int    `json:"limit,omitempty" doc:"rows at most; 10,000 if absent" maximum:"1000000"`
-}
-
-// SQLAnswer is a table.
-type SQLAnswer struct {
-	Columns   []string `json:"columns"`
-	Types     []string `json:"types" doc:"DuckDB's type names"`
-	Rows      [][]any  `json:"rows"`
-	Truncated bool     `json:"truncated" doc:"there were more rows than the limit"`
-	Seconds   float64  `json:"seconds"`
 }
 
 // PushAnswer answers POST /api/v1/models/{name}/versions?alias=, whose body is an .onnx file

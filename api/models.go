@@ -11,6 +11,7 @@ type PushOptions struct {
 	QuantizedFrom string   `json:"quantized_from,omitempty"`
 	DistilledFrom string   `json:"distilled_from,omitempty"`
 	Rollout       bool     `json:"rollout,omitempty" doc:"it goes live by a rollout; a first version goes live at once"`
+	Test          bool     `json:"test,omitempty" doc:"it is stored only if it passes the tests in its bundle"`
 	Policy        string   `json:"policy,omitempty" doc:"of that rollout, YAML or JSON; absent: the deployment's own, else the default"`
 }
 

@@ -46,8 +46,12 @@ type App struct {
 
 	runtime      *ort.Runtime
 	events       *eventlog.Log
+	id           string // of this server among those that share a log; empty: it has its own
 	store        *evalstore.Store
 	registry     *registry.Registry
+	blobs        registry.Remote // where servers that share a log find each other's; nil: the disk is all there is
+	leader       *leader         // nil: this server is alone
+	peers        *peers          // nil: this server is alone
 	deployer     *deployer
 	gatekeeper   *gatekeeper // nil: every version may be loaded
 	rollouts     *rollouts
@@ -56,11 +60,16 @@ type App struct {
 	meter        *meter.Meter
 	recorder     *recorder
 	eventsStored atomic.Uint64   // business events acknowledged
+	rowsExpired  atomic.Uint64   // rows that the evaluation store has dropped
 	pace         *pressure.Pacer // of what may wait for serving
 	annotations  *annotations
 	books        *books
+	sent         sentIDs
+	backlog      backlog  // of past predictions that stream in
 	described    sync.Map // registry.Entry → api.ModelVersion
 	examples     sync.Map // fairlead.Digest → api.ModelExample
+	tested       sync.Map // versions that passed their tests, with what they were compared with
+	testing      turns    // of tests
 	listener     net.Listener
 	defaultModel atomic.Pointer[string] // of the cloud's contract
 	core         *serve.Server
@@ -102,6 +111,7 @@ func (a *App) plan() []lifecycle.Part {
 		part("deployments", a.startDeployments, func(context.Context) error { return errors.Join(a.pipelines.close(), a.deployer.close()) }),
 		lifecycle.Loop("watch", a.watchLoop),
 		lifecycle.Loop("trimming", a.trimLoop),
+		lifecycle.Loop("tidying up", a.tidyLoop),
 		lifecycle.Loop("rollouts", func(ctx context.Context) { a.rollouts.run(ctx) }),
 	}
 	for _, stream := range ingested {
@@ -109,6 +119,7 @@ func (a *App) plan() []lifecycle.Part {
 			ingest(ctx, a.events, a.store, stream, a.pace, a.log)
 		}))
 	}
+	plan = append(plan, a.followers()...)
 	return append(plan,
 		part("catching up", nil, func(ctx context.Context) error { return catchUp(ctx, a.events, a.store, a.pace) }),
 		lifecycle.Loop("recorder", func(ctx context.Context) { a.recorder.Run(ctx) }),
@@ -151,12 +162,6 @@ func (a *App) startEngine(context.Context) error {
 	return nil
 }
 
-func (a *App) startEvents(ctx context.Context) error {
-	var err error
-	a.events, err = eventlog.Open(ctx, eventlog.Options{Dir: filepath.Join(a.config.Data, "eventlog"), Log: a.log})
-	return err
-}
-
 func (a *App) startStore(ctx context.Context) error {
 	if err := os.MkdirAll(a.config.Data, 0o755); err != nil {
 		return err
@@ -181,6 +186,11 @@ func (a *App) startDeployments(ctx context.Context) error {
 	if a.registry, err = registry.Open(filepath.Join(a.config.Data, "registry"), buckets["models"]); err != nil {
 		return err
 	}
+	if a.shared() {
+		if err = a.openShared(ctx); err != nil {
+			return err
+		}
+	}
 	// A crash between a push and its listing leaves index.json behind what is stored.
 	if err = a.registry.Reindex(ctx); err != nil {
 		return err
@@ -189,6 +199,9 @@ func (a *App) startDeployments(ctx context.Context) error {
 		return fmt.Errorf("read the annotations: %w", err)
 	}
 	if a.gatekeeper, err = newGatekeeper(a.config.RequireSigned); err != nil {
+		return err
+	}
+	if err = a.config.RequireTests.check(); err != nil {
 		return err
 	}
 	a.books = &books{kv: buckets["alerts"]}
@@ -204,13 +217,19 @@ func (a *App) startDeployments(ctx context.Context) error {
 	a.registry.UsedBy(a.deployer.uses)
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
+	a.recorder.chunk = min(chunkBytes, a.events.Largest()*3/8)
 	if err := a.startServing(ctx); err != nil {
 		return err
 	}
 	a.deployer.drain = a.core.Drain
 	a.rollouts = &rollouts{
 		kv: buckets["rollouts"], deployer: a.deployer, log: a.log, now: time.Now, newID: messageID, epoch: a.started.Format(time.RFC3339Nano),
-		chance: rand.Float64, measured: storedOutcomes{a.store}, load: a.loadOf,
+		chance: rand.Float64, measured: storedOutcomes{a.store}, load: a.loadOf, passes: a.PassesTests,
+	}
+	if a.shared() {
+		if err := a.joinOthers(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.rollouts.open(ctx); err != nil {
 		return err
@@ -231,7 +250,7 @@ func (a *App) watchLoop(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		for round := time.Now(); ; {
+		for round := time.Now(); !a.backlog.waits(time.Now()); {
 			began := time.Now()
 			changed, err := w.Step(ctx)
 			a.pace.Rest(ctx, time.Since(began), time.Since(round))

@@ -40,7 +40,9 @@ func (a *App) Apply(ctx context.Context, name fairlead.Name, in api.DeploymentRe
 		case dep != nil && in.Rollout && dep.failed == nil && !dep.Unloaded:
 			_, err = a.rollouts.StartRollout(ctx, name, api.RolloutStart{Version: want.version.String(), Force: in.Force, By: in.By})
 		default:
-			err = a.deployer.deployAs(ctx, name, want.model, want.version)
+			if err = a.PassesTests(ctx, want.model, want.version); err == nil {
+				err = a.deployer.deployAs(ctx, name, want.model, want.version)
+			}
 		}
 		if err != nil {
 			return api.DeploymentAnswer{}, err

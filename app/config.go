@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/serve/cloud"
 	"github.com/fairlead-ml/fairlead/serve/limit"
 )
@@ -19,6 +20,7 @@ type Config struct {
 	GRPC string // address of gRPC; empty: off
 	// GRPCOptional lets a server go on without gRPC when that address is taken: nobody asked for it by name.
 	GRPCOptional bool
+	NATS         NATS   // servers that keep the event log and the state; the zero NATS: this process does
 	Debug        string // address of Go's profiler, for developers; empty: off
 	Library      string // ONNX Runtime's shared library; empty: beside the binary
 	Version      string // of the binary
@@ -31,6 +33,9 @@ type Config struct {
 	MaxBody   int64 // bytes of one request
 	MaxUpload int64 // bytes of one pushed model
 	MemoryMB  int   // DuckDB's memory limit
+
+	PartitionAfter time.Duration // after the end of a day, by event time, its rows move into files
+	Keep           evalstore.Keep
 
 	Processes    bool          // process steps of pipelines may run programs, with the server's rights
 	Trees        bool          // tree ensembles run on fairlead's own engine where its answers are those of ONNX Runtime
@@ -45,9 +50,23 @@ type Config struct {
 
 	RequireSigned RequireSigned // which versions are loaded only with a signature; the zero value: none
 
+	RequireTests RequireTests // which models go live only when they pass their tests; the zero value: none
+
 	StopWithin time.Duration // a clean stop takes at most this long
 
 	cloud *cloud.Contract // what the cloud expects that this runs in; nil: none
+}
+
+// NATS says which NATS servers keep the event log and the state, so that several fairlead servers can share them.
+type NATS struct {
+	URL      string // nats://h1:4222,nats://h2:4222; empty: this process keeps them under Config.Data
+	Creds    string // file with a user's JWT and key
+	CA       string // file with the certificates that vouch for the servers
+	Cert     string // the client's certificate
+	Key      string // and its key
+	Replicas int    // servers that keep each message
+	Prefix   string // of streams, subjects and buckets
+	StreamMB int    // of each stream at most
 }
 
 // Values of Config.Record.
@@ -60,7 +79,8 @@ const (
 func Defaults() Config {
 	return Config{
 		Data: "./fairlead-data", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:8081", Version: "dev",
-		Record: RecordAll, LossWindow: time.Second, MaxLag: time.Minute, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, Trees: true, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
+		NATS:   NATS{Replicas: 3, Prefix: "fairlead", StreamMB: 4096},
+		Record: RecordAll, LossWindow: time.Second, MaxLag: time.Minute, PartitionAfter: time.Hour, MaxBody: 64 << 20, MaxUpload: 2 << 30, MemoryMB: 1024, Trees: true, CacheMB: 256, TraceRatio: 0.01, AccessSample: 1, Slow: time.Second, StopWithin: 40 * time.Second,
 	}
 }
 

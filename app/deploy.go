@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
@@ -49,9 +50,10 @@ type version struct {
 	metrics   map[string]float64 // on the reference data; may be nil
 	digest    fairlead.Digest
 	session   engine.Session
-	target    *route.Target // in the route tables since the session was loaded
-	probed    *probed       // what the probe found; kept when the session is closed
-	override  *override     // what the session was loaded with
+	golden    *bundle.Golden // of the loaded variant, for the promotion; nil: there are none
+	target    *route.Target  // in the route tables since the session was loaded
+	probed    *probed        // what the probe found; kept when the session is closed
+	override  *override      // what the session was loaded with
 }
 
 // deployer decides which version answers under which name. It keeps the live version and the one before it loaded, so
@@ -81,6 +83,8 @@ type deployer struct {
 	rolling     map[fairlead.Name]*rolling // replaced, never changed
 	pipelines   *pipelines                 // deployments that are made of several; nil: there are none
 	serving     bool                       // requests may come: loading leaves them room
+
+	isolated atomic.Bool // no contact with other servers: no traffic is parted
 
 	// table is held while a route table is made and swapped: the newest state wins.
 	table sync.Mutex

@@ -67,7 +67,7 @@ func (a *App) handler() http.Handler {
 	mux.Handle("/V1/", inference) // TensorFlow Serving's paths know no case
 	admin.New(mux, admin.Options{
 		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Live: a.deployer.Live, Status: a.status,
-		Models: a, Aliases: a, Versions: a, Upkeep: a, Transfer: a, Signing: a, Deployments: a, Desired: a, Rollouts: a.rollouts, History: a.rollouts, Labels: a, Events: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a,
+		Models: a, Aliases: a, Versions: a, Upkeep: a, Transfer: a, Signing: a, Testing: a, Deployments: a, Desired: a, Rollouts: a.rollouts, History: a.rollouts, Labels: a, Backfill: a, Events: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a,
 		MaxUpload: a.config.MaxUpload, Pipelines: a.pipelines,
 	})
 	mux.HandleFunc("GET /healthz", a.health)
@@ -129,8 +129,13 @@ func (a *App) metrics() http.Handler {
 	counter("rows_dropped_total", "Rows answered but neither counted nor stored: the recorder's queue was full or the log refused them.",
 		func() float64 { return float64(a.recorder.dropped.Load()) })
 	counter("business_events_total", "Business events acknowledged: they are on disk.", func() float64 { return float64(a.eventsStored.Load()) })
+	counter("rows_expired_total", "Stored rows dropped because they were beyond what --keep-rows or --keep-rows-mb keeps.",
+		func() float64 { return float64(a.rowsExpired.Load()) })
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "fairlead", Name: "rows_pending", Help: "Rows answered and not yet on disk; a crash loses them.",
 	}, func() float64 { return float64(a.recorder.pending.Load()) }))
+	if a.shared() {
+		reg.MustRegister(a.sharedMetrics()...)
+	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

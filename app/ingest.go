@@ -19,11 +19,21 @@ const (
 	ingestPause = 300 * time.Millisecond
 )
 
+// ingestFull is how many bytes are worth a transaction without waiting for more.
+const ingestFull = 2 << 20
+
+func sizeOf(msgs []eventlog.Message) (n int) {
+	for _, m := range msgs {
+		n += len(m.Data)
+	}
+	return n
+}
+
 // ingest follows one stream of the log into the evaluation store until ctx ends. The store keeps the position in the
 // same transaction as the rows, so that a message is taken exactly once however often this starts again. Serving goes
 // first: while processors are contended the store lags behind, visibly (lag_seconds) and up to Config.MaxLag.
 func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stream eventlog.Stream, pace *pressure.Pacer, l *slog.Logger) {
-	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
 		after, err := store.Position(ctx, string(stream))
 		if err == nil {
 			err = log.Follow(ctx, stream, after, ingestBatch, func(msgs []eventlog.Message) error {
@@ -36,7 +46,7 @@ func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stre
 					return err
 				}
 				pace.Rest(ctx, took, time.Since(msgs[0].Time))
-				if len(msgs) == ingestBatch {
+				if len(msgs) == ingestBatch || sizeOf(msgs) >= ingestFull {
 					return nil
 				}
 				return pause(ctx, ingestPause)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -98,12 +99,17 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	if err != nil {
 		return nil, fmt.Errorf("load %s@%d: %w", dep.Model, v, err)
 	}
+	golden, err := b.Golden()
+	if err != nil {
+		return nil, errors.Join(err, session.Close())
+	}
 	for _, line := range found.lines() {
 		d.log.Debug("loaded", "deployment", dep.Name, "version", v, "found", line)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	old := known.target
+	known.golden = golden
 	known.session, known.probed, known.override, known.target = session, found, o, &route.Target{
 		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: b.Variant().Name,
 		Role: fairlead.RoleLive, Signature: known.sig, Session: session, Settings: found.settings,

@@ -21,6 +21,7 @@ import (
 	"github.com/fairlead-ml/fairlead/serve/pipeline/process"
 	"github.com/fairlead-ml/fairlead/serve/pipeline/wasm"
 	"github.com/fairlead-ml/fairlead/serve/route"
+	"github.com/fairlead-ml/fairlead/ship/registry"
 )
 
 // pipelineState is what is kept of a pipeline in the bucket; its folders are files beside it, named by digest.
@@ -68,7 +69,8 @@ type deletable interface {
 // pipelines keeps the deployments that are made of several steps.
 type pipelines struct {
 	kv       deletable
-	dir      string // of the folders
+	dir      string          // of the folders
+	remote   registry.Remote // keeps them for all servers; nil: dir is all there is
 	models   pipeline.Models
 	deployer *deployer
 	drain    func(context.Context, *route.Target) error
@@ -391,7 +393,7 @@ func (p *pipelines) commit(ctx context.Context, l *loadedPipeline) error {
 // openPipelines loads the pipelines, now that the models they ask are there.
 func (a *App) openPipelines(ctx context.Context, kv deletable) error {
 	a.pipelines = &pipelines{
-		kv: kv, dir: filepath.Join(a.config.Data, "pipelines"), models: a.core, deployer: a.deployer, drain: a.core.Drain,
+		kv: kv, dir: filepath.Join(a.config.Data, "pipelines"), remote: a.blobs, models: a.core, deployer: a.deployer, drain: a.core.Drain,
 		programs: a.config.Processes, limit: a.config.MaxUpload, log: a.log, now: time.Now,
 		loaded: map[fairlead.Name]*loadedPipeline{}, signatures: map[versionKey]fairlead.Signature{},
 	}

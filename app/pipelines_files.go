@@ -3,11 +3,13 @@ package app
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -142,6 +144,11 @@ func (p *pipelines) blobPath(d fairlead.Digest) string {
 
 // keep writes a folder, whole or not at all: it is on disk when the answer comes.
 func (p *pipelines) keep(d fairlead.Digest, body []byte) error {
+	if p.remote != nil {
+		if err := p.remote.Put(context.Background(), d, body); err != nil {
+			return fmt.Errorf("store the pipeline: %w", err)
+		}
+	}
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return err
 	}
@@ -168,6 +175,9 @@ func (p *pipelines) keep(d fairlead.Digest, body []byte) error {
 // fetch reads a folder and checks it against its digest.
 func (p *pipelines) fetch(d fairlead.Digest) (pipelineFiles, error) {
 	body, err := os.ReadFile(p.blobPath(d))
+	if errors.Is(err, fs.ErrNotExist) && p.remote != nil { // it was pushed to another server
+		body, err = p.remote.Get(context.Background(), d)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,9 @@ func (a *App) Push(ctx context.Context, name fairlead.Name, tar bool, body []byt
 	if err != nil {
 		return api.PushAnswer{}, err
 	}
+	if err := a.passes(ctx, name, b, o.Test); err != nil {
+		return api.PushAnswer{}, err
+	}
 	return a.install(ctx, name, b, o)
 }
 
@@ -146,6 +149,9 @@ func (a *App) sealSource(ctx context.Context, name fairlead.Name, src *bundle.So
 	defer session.Close()
 	sig, notes, err := bundle.Merge(session.Signature(), src.File)
 	if err != nil {
+		return nil, err
+	}
+	if err := describesTests(src.File, sig); err != nil {
 		return nil, err
 	}
 	var ref []byte
@@ -367,7 +373,7 @@ func (a *App) describeVersion(ctx context.Context, name fairlead.Name, e registr
 	sig := b.Signature
 	v := api.ModelVersion{
 		Model: string(name), Version: int(e.Version), Digest: string(e.Digest), Created: e.Created, Size: e.Size,
-		Task: string(sig.Task), Label: sig.Label.Name, Notes: b.Notes, Inputs: tensorsOf(sig.Inputs), Outputs: tensorsOf(sig.Outputs),
+		Task: string(sig.Task), Label: sig.Label.Name, LabelDelay: sig.Label.Delay.Seconds(), Notes: b.Notes, Inputs: tensorsOf(sig.Inputs), Outputs: tensorsOf(sig.Outputs),
 		Variants: a.variantsOf(b), Tests: len(b.File.Tests),
 	}
 	v.Card, _ = b.Card()

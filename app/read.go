@@ -199,19 +199,6 @@ func (a *App) firing(ctx context.Context) (map[fairlead.Name]int, error) {
 	return count, err
 }
 
-// SQL implements admin.SQL.
-func (a *App) SQL(ctx context.Context, query string, limit int) (api.SQLAnswer, error) {
-	began := time.Now()
-	answer, err := a.store.Query(ctx, query, limit)
-	if err != nil {
-		return api.SQLAnswer{}, err
-	}
-	return api.SQLAnswer{
-		Columns: answer.Columns, Types: answer.Types, Rows: answer.Rows, Truncated: answer.Truncated,
-		Seconds: time.Since(began).Seconds(),
-	}, nil
-}
-
 // findings reads the evaluation store for the control API.
 type findings struct{ store *evalstore.Store }
 

@@ -33,6 +33,7 @@ type recorder struct {
 	log      appender
 	versions versionInfo
 	slog     *slog.Logger
+	chunk    int           // bytes of one message's rows before compression
 	every    time.Duration // at most this much is lost by a crash, plus one write
 
 	// What waits is a list and no channel: nobody is woken for a single row.
@@ -59,7 +60,7 @@ type versionInfo interface {
 
 func newRecorder(log appender, versions versionInfo, every time.Duration, l *slog.Logger) *recorder {
 	return &recorder{
-		log: log, versions: versions, every: every, slog: l,
+		log: log, versions: versions, every: every, slog: l, chunk: chunkBytes,
 		full: make(chan struct{}, 1),
 	}
 }
@@ -239,7 +240,7 @@ func (r *recorder) encode(b *batch) []message {
 				profiles.Add(part.layout, joined)
 			}
 		}
-		for _, chunk := range chunks(part.preds) {
+		for _, chunk := range chunks(part.preds, r.chunk) {
 			rows := 0
 			for _, p := range chunk {
 				rows += len(p.Rows)
@@ -267,7 +268,7 @@ func (r *recorder) encode(b *batch) []message {
 				continue
 			}
 			// A backfill spreads over many minutes: a message holds what the log takes.
-			if size += len(counts); size > chunkBytes && len(wire) > 0 {
+			if size += len(counts); size > r.chunk && len(wire) > 0 {
 				out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
 				wire, size = nil, len(counts)
 			}
@@ -280,18 +281,18 @@ func (r *recorder) encode(b *batch) []message {
 	return out
 }
 
-// chunks cuts predictions into lists of at most flushRows rows and about chunkBytes each; a larger prediction is cut by
+// chunks cuts predictions into lists of at most flushRows rows and about limit bytes each; a larger prediction is cut by
 // rows.
-func chunks(all []*fairlead.Prediction) [][]*fairlead.Prediction {
+func chunks(all []*fairlead.Prediction, limit int) [][]*fairlead.Prediction {
 	var out [][]*fairlead.Prediction
 	rows, size := flushRows, 0 // full, so that the first prediction opens a list
 	for _, p := range all {
 		perRow := rowBytes(p)
-		step := max(1, min(flushRows, chunkBytes/perRow))
+		step := max(1, min(flushRows, limit/perRow))
 		for from := 0; from < len(p.Rows); from += step {
 			part := rowsOf(p, from, min(from+step, len(p.Rows)))
 			n := len(part.Rows)
-			if rows+n > flushRows || size+n*perRow > chunkBytes {
+			if rows+n > flushRows || size+n*perRow > limit {
 				out, rows, size = append(out, nil), 0, 0
 			}
 			out[len(out)-1] = append(out[len(out)-1], part)

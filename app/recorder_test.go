@@ -246,7 +246,7 @@ func TestChunks(t *testing.T) {
 					want = append(want, row.ID)
 				}
 			}
-			for _, chunk := range chunks(all) {
+			for _, chunk := range chunks(all, chunkBytes) {
 				rows, size := 0, 0
 				for _, p := range chunk {
 					for i, row := range p.Rows {

@@ -208,7 +208,7 @@ func TestPushBreakingChange(t *testing.T) {
 func TestRemoveDeployed(t *testing.T) {
 	a := open(t, t.TempDir())
 	for n := range 4 {
-		settings := fmt.Sprintf("name: m\ntests: [%d]\n", n)
+		settings := fmt.Sprintf("name: m\ntests: [{size: {model: %dMB}}]\n", n+1)
 		if _, err := a.Push(t.Context(), "m", true, folder(t, []byte(variantFile(t, "model.onnx")), settings, ""), api.PushOptions{}); err != nil {
 			t.Fatal(err)
 		}

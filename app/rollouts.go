@@ -73,6 +73,9 @@ func (r *rolloutRecord) traffic() *split {
 	}
 	t := r.State.Traffic(r.Policy)
 	s.id = fmt.Sprintf("%s/%d", r.ID, r.State.Stage)
+	if r.State.Window > 0 { // the bake counts each of its windows anew
+		s.id += fmt.Sprintf("/%d", r.State.Window)
+	}
 	if t.Shadow {
 		s.shadow = r.To
 	}
@@ -99,10 +102,14 @@ type rollouts struct {
 	log      *slog.Logger
 	now      func() time.Time
 	newID    func() string
-	epoch    string                           // of this process's counting
-	chance   func() float64                   // uniform in [0,1), for bandits
-	measured outcomeSource                    // nil: there are no outcomes
-	load     func(fairlead.Name) rollout.Load // as measured now
+	epoch    string                                                                   // of this process's counting
+	chance   func() float64                                                           // uniform in [0,1), for bandits
+	measured outcomeSource                                                            // nil: there are no outcomes
+	load     func(fairlead.Name) rollout.Load                                         // as measured now
+	passes   func(ctx context.Context, model fairlead.Name, v fairlead.Version) error // its tests, where that is required; nil: nobody asks
+
+	leads func() bool // this server takes the steps; nil: it is alone
+	peers *peers      // nil: it is alone
 
 	mu       sync.Mutex
 	all      map[fairlead.Name][]*running // oldest first
@@ -192,7 +199,9 @@ func (c *rollouts) run(ctx context.Context) {
 				}
 			})
 			// Not in the step: the evaluation store may be busy, and a rollback does not wait for it.
-			c.alone(&r.measuring, func() { c.measure(ctx, r) })
+			if c.stepping() {
+				c.alone(&r.measuring, func() { c.measure(ctx, r) })
+			}
 		}
 	}
 }
@@ -235,10 +244,12 @@ func (c *rollouts) step(ctx context.Context, r *running) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.unsaved {
-		if err := c.save(ctx, r, r.rec); err != nil {
+		if err := c.saveAgain(ctx, r); err != nil {
 			return err
 		}
-		r.unsaved = false
+	}
+	if !c.stepping() {
+		return nil
 	}
 	if r.rec.State.Phase.Over() {
 		return c.settle(ctx, r)
@@ -260,6 +271,12 @@ func (c *rollouts) take(ctx context.Context, r *running, next rollout.State, dec
 	if len(decisions) == 0 && reflect.DeepEqual(next, r.rec.State) {
 		return nil
 	}
+	if promotes(&r.rec, &next) {
+		var err error
+		if next, decisions, err = c.promotable(ctx, r, next, decisions); err != nil {
+			return err
+		}
+	}
 	rec := r.rec
 	rec.State = next
 	rec.Unfiled = append(slices.Clone(rec.Unfiled), decisions...)
@@ -269,7 +286,7 @@ func (c *rollouts) take(ctx context.Context, r *running, next rollout.State, dec
 	if next.Phase.Over() {
 		rec.Ended = c.now().UTC()
 	}
-	if next.Phase == rollout.RolledBack {
+	if next.Phase == rollout.RolledBack && c.stepping() {
 		r.unsaved = c.rollBack(ctx, r, rec) != nil
 	} else {
 		if err := c.save(ctx, r, rec); err != nil {
@@ -358,6 +375,9 @@ func (c *rollouts) save(ctx context.Context, r *running, rec rolloutRecord) erro
 	key := recordKey(rec.Deployment, rec.ID)
 	revision, err := c.kv.Put(ctx, key, raw, r.revision)
 	if fairlead.CodeOf(err) == fairlead.CodeConflict {
+		if c.peers != nil {
+			return fmt.Errorf("store rollout %s of %s: %w", rec.ID, rec.Deployment, errors.Join(errOutrun, err))
+		}
 		if _, at, getErr := c.kv.Get(ctx, key); getErr == nil {
 			revision, err = c.kv.Put(ctx, key, raw, at)
 		}

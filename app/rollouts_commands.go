@@ -38,13 +38,14 @@ func (c *rollouts) StartRollout(ctx context.Context, name fairlead.Name, in api.
 	state, decisions := rollout.Start(rec.Policy, c.now().UTC(), rec.By, rec.Why)
 	r.rec.State, r.rec.Unfiled = state, decisions
 	r.rec.Last = decisions[len(decisions)-1].Text
-	if err := c.save(ctx, r, r.rec); err != nil {
+	if err = c.claim(ctx, name, r.id); err == nil {
+		err = c.save(ctx, r, r.rec)
+	}
+	if err != nil {
 		c.deployer.release(name)
 		return api.Rollout{}, err
 	}
-	c.mu.Lock()
-	c.all[name] = append(c.all[name], r)
-	c.mu.Unlock()
+	r = c.adopt(r)
 	c.log.Info("rollout: "+r.rec.Last, "deployment", name, "version", rec.To, "by", rec.By)
 	// It is stored: what fails from here on is done by the next step.
 	if err := errors.Join(c.step(context.WithoutCancel(ctx), r), c.forget(context.WithoutCancel(ctx), name)); err != nil {
@@ -139,6 +140,12 @@ func (c *rollouts) prepare(ctx context.Context, name fairlead.Name, in api.Rollo
 		if err := c.fits(ctx, dep, sig, v, in.Force); err != nil {
 			return rolloutRecord{}, err
 		}
+		if c.passes == nil || v == dep.Live {
+			continue
+		}
+		if err := c.passes(ctx, dep.Model, v); err != nil {
+			return rolloutRecord{}, err
+		}
 	}
 	if c.measured != nil {
 		if rec.After, err = c.measured.Place(ctx, name); err != nil {
@@ -192,13 +199,15 @@ func (c *rollouts) command(ctx context.Context, r *running, do rollout.Do, in ap
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := c.now().UTC()
-	next, decisions, err := rollout.Apply(r.rec.Policy, r.rec.State, c.observe(r), rollout.Command{
-		Do: do, Who: cmp.Or(in.By, somebody), Why: in.Why, Time: now,
+	return c.insist(ctx, r, func() error {
+		next, decisions, err := rollout.Apply(r.rec.Policy, r.rec.State, c.observe(r), rollout.Command{
+			Do: do, Who: cmp.Or(in.By, somebody), Why: in.Why, Time: now,
+		})
+		if err != nil {
+			return err
+		}
+		return c.take(ctx, r, next, decisions)
 	})
-	if err != nil {
-		return err
-	}
-	return c.take(ctx, r, next, decisions)
 }
 
 // none says that there is no rollout.

@@ -28,7 +28,13 @@ func (c *rollouts) observe(r *running) rollout.Observation {
 	if err := c.deployer.heldFailed(r.name); err != nil {
 		o.Unavailable = err.Error()
 	}
-	if split != nil {
+	if c.peers != nil {
+		o.Epoch = "all servers"
+		if split := c.deployer.parted(r.name); split != nil {
+			sum := c.peers.sum(r.name, split.id)
+			o.Live, o.Canary, o.Pairs = sum.Arms[route.LiveArm], sum.Arms[string(fairlead.RoleCanary)], sum.Pairs
+		}
+	} else if split != nil {
 		tallies := split.Tallies()
 		o.Live, o.Canary, o.Pairs = tallies[route.LiveArm], tallies[string(fairlead.RoleCanary)], split.PairTally()
 	}

@@ -35,7 +35,7 @@ type armShare struct {
 // everything. The caller holds mu.
 func (d *deployer) parting(r *route.Deployment) {
 	rolling := d.rolling[r.Name]
-	if rolling == nil || rolling.split == nil || r.Live == nil {
+	if rolling == nil || rolling.split == nil || r.Live == nil || d.isolated.Load() {
 		return
 	}
 	s := rolling.split

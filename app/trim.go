@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
 )
 
@@ -19,22 +18,33 @@ const (
 // trimLoop keeps the event log from filling the disk.
 func (a *App) trimLoop(ctx context.Context) {
 	for pause(ctx, trimEvery) == nil {
+		if a.leader != nil && !a.leader.leads() {
+			continue
+		}
 		for _, s := range ingested {
-			if err := trim(ctx, a.events, a.store, s, logKeeps, a.log); err != nil && ctx.Err() == nil {
+			if err := trim(ctx, a.events, a.taken, s, logKeeps, a.log); err != nil && ctx.Err() == nil {
 				a.log.Warn("event log not trimmed", "stream", s, "err", err)
 			}
 		}
 	}
 }
 
+// taken is how far the evaluation store has taken a stream; where several servers follow the log, how far all have.
+func (a *App) taken(ctx context.Context, s eventlog.Stream) (uint64, error) {
+	if a.peers != nil {
+		return a.peers.readByAll(ctx, s)
+	}
+	return a.store.Position(ctx, string(s))
+}
+
 // trim forgets the older half of a stream that has grown beyond keep bytes, but never a message that the evaluation store
 // has not taken.
-func trim(ctx context.Context, log *eventlog.Log, store *evalstore.Store, s eventlog.Stream, keep uint64, l *slog.Logger) error {
+func trim(ctx context.Context, log *eventlog.Log, taken func(context.Context, eventlog.Stream) (uint64, error), s eventlog.Stream, keep uint64, l *slog.Logger) error {
 	size, first, err := log.Size(ctx, s)
 	if err != nil || size <= keep {
 		return err
 	}
-	at, err := store.Position(ctx, string(s))
+	at, err := taken(ctx, s)
 	if err != nil || at < first {
 		return err
 	}

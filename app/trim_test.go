@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -25,7 +26,8 @@ func TestTrimKeepsWhatTheStoreHasNot(t *testing.T) {
 		msgs = append(msgs, eventlog.Message{Stream: eventlog.Labels, Seq: seq, Time: time.Unix(0, 0), Data: data})
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	if err := trim(ctx, log, store, eventlog.Labels, 1, quiet); err != nil {
+	taken := func(ctx context.Context, s eventlog.Stream) (uint64, error) { return store.Position(ctx, string(s)) }
+	if err := trim(ctx, log, taken, eventlog.Labels, 1, quiet); err != nil {
 		t.Fatal(err)
 	}
 	if _, first, _ := log.Size(ctx, eventlog.Labels); first != 1 {
@@ -35,7 +37,7 @@ func TestTrimKeepsWhatTheStoreHasNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10 {
-		if err := trim(ctx, log, store, eventlog.Labels, 1, quiet); err != nil {
+		if err := trim(ctx, log, taken, eventlog.Labels, 1, quiet); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,7 +45,7 @@ func TestTrimKeepsWhatTheStoreHasNot(t *testing.T) {
 		t.Errorf("the log begins at %d; what the store took (1 to 10) may go, the rest must stay", first)
 	}
 	before, _, _ := log.Size(ctx, eventlog.Labels)
-	if err := trim(ctx, log, store, eventlog.Labels, before, quiet); err != nil {
+	if err := trim(ctx, log, taken, eventlog.Labels, before, quiet); err != nil {
 		t.Fatal(err)
 	}
 	if after, _, _ := log.Size(ctx, eventlog.Labels); after != before {

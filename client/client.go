@@ -93,6 +93,9 @@ func (c *Client) PushWith(ctx context.Context, name, contentType string, body io
 	if o.Rollout {
 		q.Set("rollout", "true")
 	}
+	if o.Test {
+		q.Set("test", "true")
+	}
 	var answer api.PushAnswer
 	err := c.do(ctx, http.MethodPost, "/api/v1/models/"+url.PathEscape(name)+"/versions", q, contentType, body, &answer)
 	return answer, err
@@ -111,11 +114,6 @@ func (c *Client) Annotate(ctx context.Context, deployment string, a api.Annotati
 // Rollback puts the version that was live before back.
 func (c *Client) Rollback(ctx context.Context, deployment string) (api.RollbackAnswer, error) {
 	return post[api.RollbackAnswer](ctx, c, "/api/v1/deployments/"+url.PathEscape(deployment)+"/rollback", struct{}{})
-}
-
-// SQL asks the evaluation store.
-func (c *Client) SQL(ctx context.Context, query string, limit int) (api.SQLAnswer, error) {
-	return post[api.SQLAnswer](ctx, c, "/api/v1/sql", api.SQLRequest{Query: query, Limit: limit})
 }
 
 // Predict sends a request body of the Open Inference Protocol (or one with "instances") and returns the answer's JSON.

@@ -25,6 +25,7 @@ var binary string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		defer func() { _ = os.RemoveAll(natsDir) }() // "" removes nothing
 		binary = os.Getenv("FAIRLEAD_BIN")
 		if binary == "" {
 			dir, err := os.MkdirTemp("", "fairlead-e2e")
@@ -101,6 +102,12 @@ func freePort(t testing.TB) string {
 // It is killed when the test ends.
 func start(t testing.TB, data, address string, args ...string) *process {
 	t.Helper()
+	return startUnder(t, nil, data, address, args...)
+}
+
+// startUnder is start under another command, such as ip netns exec.
+func startUnder(t testing.TB, wrap []string, data, address string, args ...string) *process {
+	t.Helper()
 	c, err := client.New(address)
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +117,8 @@ func start(t testing.TB, data, address string, args ...string) *process {
 		args = append(args, "--grpc", "")
 	}
 	// Tests wait for rows to be stored, on machines that are busy with other tests.
-	p.cmd = exec.Command(binary, append(args, "--data", data, "--http", address, "--max-lag", "0")...)
+	line := slices.Concat(wrap, []string{binary}, args, []string{"--data", data, "--http", address, "--max-lag", "0"})
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Env = append(os.Environ(), "FAIRLEAD_ORT_LIBRARY="+library(t))
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {

@@ -23,7 +23,8 @@ const (
 
 var crashStreams = []eventlog.Stream{eventlog.Predictions, eventlog.Labels, eventlog.Events}
 
-// crashChild opens the log and the store in dir and ingests rows, labels and events while it appends more, until it is killed.
+// crashChild opens the log and the store in dir, ingests rows, labels and events, moves closed days into files and appends
+// more all the while, until it is killed.
 // With secondEnv it only tries to open the store.
 func crashChild(dir string) {
 	ctx := context.Background()
@@ -58,10 +59,18 @@ func ingestForever(ctx context.Context, dir string) error {
 			os.Exit(1)
 		}()
 	}
+	go func() {
+		for {
+			if _, err := s.MoveClosed(ctx, 0); err != nil {
+				fmt.Println("error", err)
+				os.Exit(1)
+			}
+		}
+	}()
 	fmt.Println("ready")
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("%d-%d", os.Getpid(), i)
-		p := flight(id, march.Add(time.Duration(i)*time.Minute), 3, 0.3)
+		p := flight(id, march.Add(time.Duration(i)*2*time.Hour), 3, 0.3)
 		row, err := eventlog.EncodePredictions([]*fairlead.Prediction{p}, flights)
 		if err != nil {
 			return err
@@ -114,7 +123,7 @@ func TestKilledWhileIngesting(t *testing.T) {
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range rounds {
-		killedIngest(t, dir, time.Duration(100+rng.IntN(400))*time.Millisecond)
+		killedIngest(t, dir, time.Duration(300+rng.IntN(900))*time.Millisecond)
 	}
 	s := open(t, filepath.Join(dir, "store"))
 	log, err := eventlog.Open(t.Context(), eventlog.Options{Dir: filepath.Join(dir, "log")})
@@ -155,6 +164,9 @@ func TestKilledWhileIngesting(t *testing.T) {
 		WHERE e.prediction_id <> p.prediction_id OR e.version <> p.version`), "0")
 	expect(t, "hours", table(t, s, `SELECT sum(rows), sum(labelled) FROM hours`),
 		table(t, s, `SELECT (SELECT count(*) FROM predictions), (SELECT count(*) FROM outcomes)`))
+	noOrphans(t, s, true)
+	expect(t, "rows in files", table(t, s, `SELECT sum(rows) > 0 FROM partitions`), "true")
+	t.Log("files, rows in them, rows:", table(t, s, `SELECT count(*), sum(rows), (SELECT count(*) FROM predictions) FROM partitions`))
 	if logged[eventlog.Predictions] < uint64(rounds) {
 		t.Errorf("only %v messages in %d rounds", logged, rounds)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ import (
 
 // Options say where the store is and what it may use.
 type Options struct {
-	Dir      string // created if it does not exist; the store is the file store.duckdb in it
+	Dir      string // created if it does not exist; the store is the file store.duckdb and the folder rows in it
 	MemoryMB int    // for DuckDB's buffers; 0 is 1,000
 	Threads  int    // 0 is 2
 	Log      *slog.Logger
@@ -45,6 +46,11 @@ type Store struct {
 	raw    mapping.Connection // the same, as chunkWriter needs it
 	tables map[fairlead.Name]*rowTable
 	seq    uint64 // last sequence number given to an hour
+
+	moving sync.Mutex              // held by who writes or removes files of rows
+	known  map[string]bool         // the files of rows when the store was opened
+	lost   map[string]bool         // those of them that are not there
+	atStep func(name string) error // nil but in tests: what may happen between the steps of a move
 }
 
 // Open opens the store in opt.Dir or makes it. A store that another process has open is refused.
@@ -79,8 +85,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	return s, nil
 }
 
-// settings take from SQL what could reach outside of the store: files, extensions, the network, and the settings
-// themselves.
+// settings take from SQL what could reach outside of the store: extensions and the network; lock takes the rest.
 func settings(opt Options) url.Values {
 	return url.Values{
 		"threads":                       {strconv.Itoa(opt.Threads)},
@@ -92,9 +97,28 @@ func settings(opt Options) url.Values {
 		"autoload_known_extensions":     {"false"},
 		"allow_community_extensions":    {"false"},
 		"allow_unsigned_extensions":     {"false"},
-		"enable_external_access":        {"false"},
-		"lock_configuration":            {"true"},
 	}
+}
+
+// lock ends the access to all files but those of the store's own rows, and to the settings. Which functions may name a file
+// is what screen decides: none in the text of a person.
+func (s *Store) lock(ctx context.Context) error {
+	dir, err := filepath.Abs(s.opt.Dir)
+	if err != nil {
+		return err
+	}
+	s.opt.Dir = dir
+	if err := os.MkdirAll(s.rowsDir(), 0o755); err != nil {
+		return err
+	}
+	for _, stmt := range []string{
+		`SET allowed_directories = [` + literal(s.rowsDir()) + `]`, `SET enable_external_access = false`, `SET lock_configuration = true`,
+	} {
+		if _, err := s.conn.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("%s: %w", stmt, err)
+		}
+	}
+	return nil
 }
 
 func openError(path string, err error) error {
@@ -115,7 +139,10 @@ func (s *Store) start(ctx context.Context) error {
 	if s.raw, err = rawConn(conn); err != nil {
 		return err
 	}
-	for _, stmt := range schema {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	for _, stmt := range slices.Concat(schema, viewSchema) {
 		if _, err := conn.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("%s: %w", stmt, err)
 		}
@@ -123,7 +150,15 @@ func (s *Store) start(ctx context.Context) error {
 	if err := conn.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM hours`).Scan(&s.seq); err != nil {
 		return err
 	}
-	return s.write(ctx, func(tx *tx) error { return tx.makePredictionsView() })
+	if err := s.write(ctx, func(tx *tx) error {
+		if err := tx.openPartitions(); err != nil {
+			return err
+		}
+		return tx.makePredictionsView()
+	}); err != nil {
+		return err
+	}
+	return s.removeOrphans()
 }
 
 // Close waits for a write in progress, writes everything into the store's file and closes it.

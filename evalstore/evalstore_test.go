@@ -284,7 +284,7 @@ func TestAFailedTransactionLeavesNothing(t *testing.T) {
 	if err != failed {
 		t.Errorf("got %v", err)
 	}
-	expect(t, "tables", table(t, s, `SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'rows'`), "0")
+	expect(t, "tables", table(t, s, `SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'hot'`), "0")
 	if err := s.Ingest(t.Context(), "PREDICTIONS", msgs); err != nil {
 		t.Fatal(err)
 	}

@@ -205,9 +205,12 @@ const (
 
 // matchEvents finds the rows of temp.batch_events.
 func (t *tx) matchEvents(d fairlead.Name, s *eventSpan) error {
-	table := quote(string(d))
 	if s.ids.any {
-		if _, err := t.exec(intoEventRows+`FROM temp.batch_events e JOIN (`+firstOfID+` FROM rows.`+table+`
+		rows, err := t.rowsIn(d, rowSpan{ids: s.ids})
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(intoEventRows+`FROM temp.batch_events e JOIN (`+firstOfID+` FROM `+rows+`
 				WHERE prediction_id BETWEEN ? AND ? AND role <> 'shadow'
 					AND prediction_id IN (SELECT prediction_id FROM temp.batch_events WHERE deployment = ?) GROUP BY prediction_id) r
 				USING (prediction_id) WHERE e.deployment = ? AND e.key IS NULL`,
@@ -218,9 +221,13 @@ func (t *tx) matchEvents(d fairlead.Name, s *eventSpan) error {
 	if s.first.IsZero() {
 		return nil
 	}
-	_, err := t.exec(intoEventRows+`
+	rows, err := t.rowsIn(d, rowSpan{from: s.first.Add(-keyReach), to: s.last})
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(intoEventRows+`
 		FROM (SELECT * FROM temp.batch_events WHERE deployment = ? AND key IS NOT NULL) e
-		ASOF JOIN (`+lastOfKey+` FROM rows.`+table+` WHERE event_time BETWEEN ? AND ? AND role <> 'shadow'
+		ASOF JOIN (`+lastOfKey+` FROM `+rows+` WHERE event_time BETWEEN ? AND ? AND role <> 'shadow'
 			AND key IN (SELECT key FROM temp.batch_events WHERE deployment = ?) GROUP BY key, event_time) r
 			ON e.key = r.key AND e.time >= r.event_time
 		WHERE e.time - r.event_time <= to_microseconds(?)`,
@@ -250,7 +257,7 @@ func (t *tx) matchEarlyEvents(d fairlead.Name, batches []rowBatch) error {
 		}
 	}
 	end := batches[len(batches)-1]
-	rows := ` FROM rows.` + quote(string(d)) + ` WHERE seq BETWEEN ? AND ? AND role <> 'shadow' `
+	rows := ` FROM ` + hotOf(d) + ` WHERE seq BETWEEN ? AND ? AND role <> 'shadow' `
 	from, to := batches[0].first, end.first+int64(end.N)-1
 	if err := t.clear("event_rows"); err != nil {
 		return err

@@ -182,7 +182,7 @@ func BenchmarkEventTotals(b *testing.B) {
 	s := open(b, b.TempDir())
 	newFeed(b, s).rows(flights, keyed("first", "", march, 1, fairlead.RoleLive))
 	for _, q := range []string{
-		fmt.Sprintf(`INSERT INTO rows.flights BY NAME SELECT i << 20 AS seq, 'p' || i AS prediction_id, 'p' || i AS request_id,
+		fmt.Sprintf(`INSERT INTO hot.flights BY NAME SELECT i << 20 AS seq, 'p' || i AS prediction_id, 'p' || i AS request_id,
 			TIMESTAMP '2001-03-01' + to_seconds(i) AS event_time, TIMESTAMP '2001-03-01' + to_seconds(i) AS received,
 			(1 + i %% 2)::INTEGER AS version, 'live' AS role FROM range(2, %d) t(i)`, rows),
 		fmt.Sprintf(`INSERT INTO events BY NAME SELECT 'flights' AS deployment, 'revenue' AS name, 1.5 AS value,

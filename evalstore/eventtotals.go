@@ -2,6 +2,7 @@ package evalstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -37,7 +38,7 @@ type EventTotal struct {
 // belong to them, and passes over older parts of the tables by the least and greatest seq that DuckDB keeps for each.
 func (s *Store) EventTotals(ctx context.Context, d fairlead.Name, after int64, now time.Time, asked []EventQuestion) ([]EventTotal, error) {
 	var exists bool
-	err := s.db.QueryRowContext(ctx, `SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'rows' AND table_name = ?`, string(d)).Scan(&exists)
+	err := s.db.QueryRowContext(ctx, `SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = 'hot' AND table_name = ?`, string(d)).Scan(&exists)
 	if err != nil {
 		return nil, fmt.Errorf("event totals: %w", err)
 	}
@@ -57,10 +58,23 @@ func (s *Store) EventTotals(ctx context.Context, d fairlead.Name, after int64, n
 
 func (s *Store) eventTotals(ctx context.Context, d fairlead.Name, after int64, now time.Time, q EventQuestion) ([]EventTotal, error) {
 	ripe := now.UTC().Add(-q.Window)
-	rows, err := s.db.QueryContext(ctx, `
+	var totals []EventTotal
+	err := s.reading(ctx, func(r *sql.Conn) (err error) {
+		totals, err = s.readEventTotals(ctx, r, d, after, ripe, q)
+		return err
+	})
+	return totals, err
+}
+
+func (s *Store) readEventTotals(ctx context.Context, r reader, d fairlead.Name, after int64, ripe time.Time, q EventQuestion) ([]EventTotal, error) {
+	served, err := s.rowsIn(ctx, r, d, rowSpan{after: after})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.QueryContext(ctx, `
 		WITH made AS (
 			SELECT version, role, count(*) AS n, count(*) FILTER (received > ? AND ? > 0) AS pending
-			FROM rows.`+quote(string(d))+` WHERE seq > ? AND role <> 'shadow' GROUP BY ALL),
+			FROM `+served+` WHERE seq > ? AND role <> 'shadow' GROUP BY ALL),
 		came AS (
 			SELECT version, role, count(*) AS n, sum(v) AS s1, sum(v * v) AS s2
 			FROM (SELECT version, role, row_seq, sum(value) AS v FROM events

@@ -20,8 +20,9 @@ type hourKey struct {
 }
 
 type hourCount struct {
-	rows, labelled uint64
-	first, last    time.Time // of its rows; zero if none was added
+	rows        uint64
+	labelled    int64     // fewer where labels were taken back or moved
+	first, last time.Time // of its rows; zero if none was added
 }
 
 func (h hourCounts) at(k hourKey) *hourCount {
@@ -68,7 +69,7 @@ func (t *tx) countHours(hours hourCounts) error {
 	}
 	for k, c := range hours {
 		first, last := c.span()
-		n, err := t.exec(`UPDATE hours SET rows = rows + ?, labelled = labelled + ?, seq = ?,
+		n, err := t.exec(`UPDATE hours SET rows = rows + ?, labelled = (labelled::BIGINT + ?)::UBIGINT, seq = ?,
 				first_time = least(first_time, ?), last_time = greatest(last_time, ?)
 			WHERE deployment = ? AND version = ? AND role = ? AND hour = ?`,
 			c.rows, c.labelled, t.s.seq, first, last, text(string(k.deployment)), int32(k.version), k.role, k.hour)
@@ -111,11 +112,16 @@ func (t *tx) countManyHours(hours hourCounts) error {
 	if err != nil {
 		return err
 	}
+	// An update and an insert: fewer labels are a negative number, which the table's column has no room for.
+	const same = `h.deployment = b.deployment AND h.version = b.version AND h.role = b.role AND h.hour = b.hour`
+	if _, err := t.exec(`
+		UPDATE hours h SET rows = h.rows + b.rows, labelled = (h.labelled::BIGINT + b.labelled)::UBIGINT, seq = ?,
+			first_time = least(h.first_time, b.first_time), last_time = greatest(h.last_time, b.last_time)
+		FROM temp.batch_hours b WHERE `+same, t.s.seq); err != nil {
+		return err
+	}
 	_, err = t.exec(`
-		INSERT INTO hours SELECT *, ?, 0 FROM temp.batch_hours
-		ON CONFLICT (deployment, version, role, hour) DO UPDATE SET
-			rows = rows + excluded.rows, labelled = labelled + excluded.labelled, seq = excluded.seq,
-			first_time = least(first_time, excluded.first_time), last_time = greatest(last_time, excluded.last_time)`,
-		t.s.seq)
+		INSERT INTO hours SELECT b.deployment, b.version, b.role, b.hour, b.rows, b.labelled, b.first_time, b.last_time, ?, 0
+		FROM temp.batch_hours b WHERE NOT EXISTS (SELECT 1 FROM hours h WHERE `+same+`)`, t.s.seq)
 	return err
 }

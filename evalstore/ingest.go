@@ -63,6 +63,13 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 			s.opt.Log.Warn("messages were trimmed from the event log before they were ingested",
 				"stream", stream, "from", at+1, "count", gap)
 		}
+		last := msgs[len(msgs)-1].Seq
+		if msgs, err = tx.once(stream, msgs); err != nil {
+			return err
+		}
+		if len(msgs) == 0 {
+			return tx.setPosition(stream, last)
+		}
 		switch eventlog.Stream(stream) {
 		case eventlog.Predictions:
 			err = tx.ingestRows(msgs)
@@ -76,7 +83,7 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 		if err != nil {
 			return err
 		}
-		return tx.setPosition(stream, msgs[len(msgs)-1].Seq)
+		return tx.setPosition(stream, last)
 	})
 	if err != nil {
 		return fmt.Errorf("ingest %s: %w", stream, err)
@@ -140,39 +147,6 @@ func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
 		return err
 	}
 	return t.countHours(hours)
-}
-
-// applyMatched moves temp.matched (new outcomes) into outcomes, where temp.existing lists those that are there
-// already, and counts them in their hours.
-func (t *tx) applyMatched(hours hourCounts) error {
-	for _, stmt := range []string{
-		// An outcome that has a later label stays as it is.
-		`DELETE FROM temp.matched USING temp.existing e WHERE matched.seq = e.seq
-			AND (e.label_received, e.label_seq) > (matched.label_received, matched.label_seq)`,
-		`DELETE FROM outcomes USING temp.matched m, temp.existing e WHERE m.seq = e.seq AND outcomes.seq = e.seq`,
-		`INSERT INTO outcomes SELECT * FROM temp.matched`,
-	} {
-		if _, err := t.exec(stmt); err != nil {
-			return err
-		}
-	}
-	rows, err := t.s.conn.QueryContext(t.ctx, `
-		SELECT m.deployment, m.version, m.role, date_trunc('hour', m.event_time), count(*) - count(e.seq)
-		FROM temp.matched m LEFT JOIN temp.existing e USING (seq) GROUP BY ALL`)
-	if err != nil {
-		return fmt.Errorf("count outcomes: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k hourKey
-		var n uint64
-		if err := rows.Scan(&k.deployment, &k.version, &k.role, &k.hour, &n); err != nil {
-			return fmt.Errorf("count outcomes: %w", err)
-		}
-		k.hour = k.hour.UTC()
-		hours.at(k).labelled += n
-	}
-	return rows.Err()
 }
 
 // text makes s fit for a column of text, which must be valid UTF-8.

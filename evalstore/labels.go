@@ -9,22 +9,13 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
+	truth "github.com/fairlead-ml/fairlead/learn/label"
 )
 
-type labelRow struct {
-	fairlead.Label
-	seq int64
-}
+type labelRow = truth.Label
 
-// later says that l takes the place of o: it was received later, or at the same moment and stands later in the log.
-func (l labelRow) later(o labelRow) bool {
-	if !l.Received.Equal(o.Received) {
-		return l.Received.After(o.Received)
-	}
-	return l.seq > o.seq
-}
-
-// ingestLabels appends the labels to the history and gives each one that is the latest to its rows.
+// ingestLabels appends the labels to the history and gives each one that is the latest to its rows, as package learn/label
+// defines.
 func (t *tx) ingestLabels(msgs []eventlog.Message) error {
 	var all []labelRow
 	for _, m := range msgs {
@@ -40,46 +31,79 @@ func (t *tx) ingestLabels(msgs []eventlog.Message) error {
 	if err := t.appendLabels("", "labels", all); err != nil {
 		return err
 	}
-	latest, deployments := latestLabels(all)
-	if err := t.clear("batch_labels", "matched", "existing"); err != nil {
+	latest, spans := latestLabels(all)
+	if err := t.clear("batch_labels", "matched"); err != nil {
 		return err
 	}
 	if err := t.appendLabels("temp", "batch_labels", latest); err != nil {
 		return err
 	}
-	for _, d := range deployments {
-		rt, err := t.loadTable(d)
+	for _, s := range spans {
+		rt, err := t.loadTable(s.deployment)
 		if err != nil {
 			return err
 		}
 		if rt == nil {
 			continue // labels may come before the first row
 		}
-		var ids idRange
-		for _, l := range latest {
-			if l.Deployment == d {
-				ids.add(l.PredictionID)
+		if s.ids.any {
+			if err := t.matchByID(s); err != nil {
+				return err
 			}
 		}
-		if _, err := t.exec(`
-			INSERT INTO temp.matched
-			SELECT l.deployment, r.version, r.role, r.seq, r.prediction_id, r.event_time, r.score, r.predicted,
-				l.value, l.time, l.received, l.seq
-			FROM rows.`+quote(string(d))+` r JOIN temp.batch_labels l USING (prediction_id)
-			WHERE l.deployment = ? AND r.prediction_id BETWEEN ? AND ?`, string(d), ids.lo, ids.hi); err != nil {
-			return err
+		if s.keys.any {
+			if err := t.matchByKey(s); err != nil {
+				return err
+			}
 		}
-	}
-	if _, err := t.exec(`
-		INSERT INTO temp.existing
-		SELECT o.seq, o.label_received, o.label_seq FROM outcomes o JOIN temp.matched m USING (seq)`); err != nil {
-		return err
 	}
 	hours := make(hourCounts)
 	if err := t.applyMatched(hours); err != nil {
 		return err
 	}
 	return t.countHours(hours)
+}
+
+// intoMatched begins a statement that gives labels l to rows r.
+const intoMatched = `
+	INSERT INTO temp.matched
+	SELECT l.deployment, r.version, r.role, r.seq, r.prediction_id, r.event_time, r.score, r.predicted,
+		l.value, l.time, l.received, l.seq `
+
+func (t *tx) matchByID(s *labelSpan) error {
+	rows, err := t.rowsIn(s.deployment, rowSpan{ids: s.ids})
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(intoMatched+`FROM `+rows+` r JOIN temp.batch_labels l USING (prediction_id)
+		WHERE l.deployment = ? AND l.key IS NULL AND r.prediction_id BETWEEN ? AND ?`, string(s.deployment), s.ids.lo, s.ids.hi)
+	return err
+}
+
+// rowsOf is the relation of a deployment's rows; rowsIn is the same for a part of them, and faster.
+func rowsOf(d fairlead.Name) string { return `rows.` + quote(string(d)) }
+
+// labelSpan is what limits the search for the rows of some labels of one deployment.
+type labelSpan struct {
+	deployment  fairlead.Name
+	ids, keys   idRange
+	first, last time.Time     // of those by key
+	reach       time.Duration // the longest horizon of those
+}
+
+func (s *labelSpan) add(l labelRow) {
+	if l.Key == "" {
+		s.ids.add(l.PredictionID)
+		return
+	}
+	if !s.keys.any || l.Time.Before(s.first) {
+		s.first = l.Time
+	}
+	if l.Time.After(s.last) {
+		s.last = l.Time
+	}
+	s.keys.add(l.Key)
+	s.reach = max(s.reach, l.Join.Horizon())
 }
 
 func decodeLabels(m eventlog.Message) ([]labelRow, error) {
@@ -102,49 +126,72 @@ func decodeLabels(m eventlog.Message) ([]labelRow, error) {
 		if err := errors.Join(checkTime(l.Time), checkTime(l.Received)); err != nil {
 			return nil, fmt.Errorf("label %d: %w", i, err)
 		}
-		l.PredictionID, l.Value = text(l.PredictionID), text(l.Value)
+		l.PredictionID, l.Key, l.Value = text(l.PredictionID), text(l.Key), text(l.Value)
 		l.Deployment = fairlead.Name(text(string(l.Deployment)))
-		out[i] = labelRow{l, int64(m.Seq<<seqBits) + int64(i)}
+		out[i] = labelRow{Label: l, Seq: int64(m.Seq<<seqBits) + int64(i)}
 	}
 	return out, nil
 }
 
-// latestLabels keeps one label for each prediction and lists the deployments, both in a fixed order.
-func latestLabels(all []labelRow) ([]labelRow, []fairlead.Name) {
+// latestLabels keeps one label for each prediction id and all of those by key, and says where their rows may be, both in a
+// fixed order.
+func latestLabels(all []labelRow) ([]labelRow, []*labelSpan) {
 	type key struct {
 		d  fairlead.Name
 		id string
 	}
 	at := make(map[key]int, len(all))
 	var latest []labelRow
-	var deployments []fairlead.Name
 	for _, l := range all {
+		if l.Key != "" {
+			latest = append(latest, l)
+			continue
+		}
 		k := key{l.Deployment, l.PredictionID}
 		i, ok := at[k]
 		switch {
 		case !ok:
 			at[k] = len(latest)
 			latest = append(latest, l)
-			if !slices.Contains(deployments, l.Deployment) {
-				deployments = append(deployments, l.Deployment)
-			}
-		case l.later(latest[i]):
+		case l.Supersedes(latest[i]):
 			latest[i] = l
 		}
 	}
-	slices.SortFunc(latest, func(a, b labelRow) int { return cmp.Compare(a.seq, b.seq) })
-	return latest, deployments
+	slices.SortFunc(latest, func(a, b labelRow) int { return cmp.Compare(a.Seq, b.Seq) })
+	var spans []*labelSpan
+	byName := make(map[fairlead.Name]*labelSpan)
+	for _, l := range latest {
+		s := byName[l.Deployment]
+		if s == nil {
+			s = &labelSpan{deployment: l.Deployment}
+			byName[l.Deployment], spans = s, append(spans, s)
+		}
+		s.add(l)
+	}
+	return latest, spans
 }
 
 func (t *tx) appendLabels(catalog, table string, labels []labelRow) error {
 	n := len(labels)
-	deployment, id, value := make([]fairlead.Name, n), make([]string, n), make([]string, n)
-	at, received, seq := make([]time.Time, n), make([]time.Time, n), make([]int64, n)
+	deployment, all := make([]fairlead.Name, n), make([]bool, n)
+	at, received, seq, within := make([]time.Time, n), make([]time.Time, n), make([]int64, n), make([]int64, n)
 	for i, l := range labels {
-		deployment[i], id[i], value[i] = l.Deployment, l.PredictionID, l.Value
-		at[i], received[i], seq[i] = l.Time, l.Received, l.seq
+		deployment[i], all[i] = l.Deployment, l.Join.All
+		at[i], received[i], seq[i], within[i] = l.Time, l.Received, l.Seq, l.Join.Horizon().Microseconds()
 	}
+	byID := func(i int) bool { return labels[i].Key == "" }
 	return t.appendChunks(catalog, "main", table, func(w *chunkWriter) error {
-		return w.write(n, []cells{texts(deployment), texts(id), texts(value), times(at), times(received), numbers(seq)})
+		return w.write(n, []cells{
+			texts(deployment), textsOrNull(func(i int) string { return labels[i].PredictionID }),
+			textsOrNull(func(i int) string { return labels[i].Value }), times(at), times(received), numbers(seq),
+			textsOrNull(func(i int) string { return labels[i].Key }), unlessNull(numbers(all), byID), unlessNull(numbers(within), byID),
+		})
 	})
 }
+
+// labelHistory has every label ever received, in the order in which they count.
+const labelHistory = `CREATE OR REPLACE VIEW label_history AS
+	SELECT deployment, prediction_id, key, value, value IS NULL AS retracted, time, received,
+		row_number() OVER earlier AS revision, lag(value) OVER earlier AS previous, lead(seq) OVER earlier IS NULL AS latest
+	FROM labels
+	WINDOW earlier AS (PARTITION BY deployment, prediction_id, key, CASE WHEN key IS NOT NULL THEN time END ORDER BY received, seq)`

@@ -1,6 +1,7 @@
 package evalstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -35,9 +36,30 @@ const MaxQuery = 32 << 10
 // much memory CodeExhausted. Two queries run at once, others wait for their turn.
 func (s *Store) Query(ctx context.Context, query string, limit int) (*Answer, error) {
 	start := time.Now()
-	limit = max(limit, 0)
+	a := &Answer{Rows: [][]any{}}
+	err := s.ask(ctx, query, limit, func(c *cursor) error {
+		a.Columns, a.Types = c.columns, c.types
+		for c.next() {
+			values := make([]any, len(c.values))
+			for i, v := range c.values {
+				values[i] = plain(v)
+			}
+			a.Rows = append(a.Rows, values)
+		}
+		a.Truncated = c.truncated
+		return c.err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.Elapsed = time.Since(start)
+	return a, nil
+}
+
+// ask screens a query, runs it and lets read read the answer. read is called once DuckDB has the whole answer.
+func (s *Store) ask(ctx context.Context, query string, limit int, read func(*cursor) error) error {
 	if len(query) > MaxQuery {
-		return nil, fairlead.Errorf(fairlead.CodeTooLarge, "a query of %d bytes is too long", len(query)).
+		return fairlead.Errorf(fairlead.CodeTooLarge, "a query of %d bytes is too long", len(query)).
 			Hintf("at most %d bytes", MaxQuery)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opt.QueryTimeout)
@@ -46,30 +68,46 @@ func (s *Store) Query(ctx context.Context, query string, limit int) (*Answer, er
 	case s.queries <- struct{}{}:
 		defer func() { <-s.queries }()
 	case <-ctx.Done():
-		return nil, s.queryError(ctx, ctx.Err())
+		return s.queryError(ctx, ctx.Err())
 	}
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
-		return nil, s.queryError(ctx, err)
+		return s.queryError(ctx, err)
 	}
 	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, `BEGIN TRANSACTION READ ONLY`); err != nil {
-		return nil, s.queryError(ctx, err)
+		return s.queryError(ctx, err)
 	}
 	// A read-only transaction that cannot be rolled back is gone already.
 	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
 	if err := screen(ctx, conn, query); err != nil {
-		return nil, s.queryError(ctx, err)
+		return s.queryError(ctx, err)
 	}
-	answer, err := read(ctx, conn, query, limit)
+	c, err := openCursor(ctx, conn, query, max(limit, 0))
 	if err != nil {
-		return nil, s.queryError(ctx, err)
+		return s.queryError(ctx, err)
 	}
-	answer.Elapsed = time.Since(start)
-	return answer, nil
+	defer c.rows.Close()
+	if err := read(c); err != nil {
+		return s.queryError(ctx, err)
+	}
+	return nil
 }
 
-func read(ctx context.Context, conn *sql.Conn, query string, limit int) (*Answer, error) {
+// cursor goes through an answer row by row.
+type cursor struct {
+	columns, types []string
+	values         []any // of the row at hand, as the driver gives them
+	truncated      bool  // there were more rows than the limit
+	err            error
+
+	rows  *sql.Rows
+	ptrs  []any
+	left  int
+	count int
+}
+
+func openCursor(ctx context.Context, conn *sql.Conn, query string, limit int) (*cursor, error) {
 	// The driver takes the whole result into memory, so the limit has to be part of the query. The text is one
 	// complete SELECT: screen has parsed it. The line break ends a comment.
 	inner := strings.TrimRight(query, "; \t\r\n")
@@ -83,35 +121,37 @@ func read(ctx context.Context, conn *sql.Conn, query string, limit int) (*Answer
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	c := &cursor{rows: rows, left: limit}
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, rows.Close())
 	}
-	a := &Answer{Rows: [][]any{}}
-	for _, t := range types {
-		a.Columns = append(a.Columns, t.Name())
-		a.Types = append(a.Types, t.DatabaseTypeName())
+	c.values, c.ptrs = make([]any, len(types)), make([]any, len(types))
+	for i, t := range types {
+		c.columns, c.types = append(c.columns, t.Name()), append(c.types, t.DatabaseTypeName())
+		c.ptrs[i] = &c.values[i]
 	}
-	for rows.Next() {
-		if len(a.Rows) == limit {
-			a.Truncated = true
-			break
-		}
-		values, ptrs := make([]any, len(types)), make([]any, len(types))
-		for i := range values {
-			ptrs[i] = &values[i]
-		}
-		if err := rows.Scan(ptrs...); err != nil {
-			return nil, fairlead.Invalid("the answer has a value that cannot be shown").
-				Hintf("cast the column to VARCHAR").Cause(err)
-		}
-		for i := range values {
-			values[i] = plain(values[i])
-		}
-		a.Rows = append(a.Rows, values)
+	return c, nil
+}
+
+// next reads a row into values; false at the end, at the limit and after an error.
+func (c *cursor) next() bool {
+	if c.err != nil || !c.rows.Next() {
+		c.err = cmp.Or(c.err, c.rows.Err())
+		return false
 	}
-	return a, rows.Err()
+	if c.left == 0 {
+		c.truncated = true
+		return false
+	}
+	c.left--
+	c.count++
+	if err := c.rows.Scan(c.ptrs...); err != nil {
+		c.err = fairlead.Invalid("the answer has a value that cannot be shown").
+			Hintf("cast the column to VARCHAR").Cause(err)
+		return false
+	}
+	return true
 }
 
 // plain turns the driver's value into one with a JSON form.
@@ -194,6 +234,6 @@ func (s *Store) queryError(ctx context.Context, err error) error {
 		return fmt.Errorf("query: %w", err)
 	}
 	return fairlead.Invalid("%s", strings.TrimSpace(d.Msg)).
-		Hintf("the tables are predictions, labels, events, outcomes, findings, metrics and rows.\"<deployment>\"; DESCRIBE shows their columns").
+		Hintf("SHOW TABLES lists the tables, DESCRIBE shows their columns; docs/sql.md has examples").
 		Cause(err)
 }

@@ -31,6 +31,11 @@ func (t *tx) ingestRows(msgs []eventlog.Message) error {
 			}
 			continue
 		}
+		for i, at := range rows.Received {
+			if at.IsZero() { // past predictions: a message of a file's rows does not depend on when it is sent
+				rows.Received[i] = m.Time
+			}
+		}
 		b := rowBatch{Rows: rows, first: int64(m.Seq << seqBits)}
 		if _, b.place, err = t.rowTable(rows); err != nil {
 			return err
@@ -49,6 +54,9 @@ func (t *tx) ingestRows(msgs []eventlog.Message) error {
 			hours.countRows(b.Rows)
 		}
 		if err := t.matchEarlyLabels(d, batches[d], hours); err != nil {
+			return err
+		}
+		if err := t.matchEarlyKeyLabels(d, batches[d], hours); err != nil {
 			return err
 		}
 		if err := t.matchEarlyEvents(d, batches[d]); err != nil {
@@ -75,14 +83,14 @@ func (t *tx) matchEarlyLabels(d fairlead.Name, batches []rowBatch, hours hourCou
 		return nil
 	}
 	last := batches[len(batches)-1]
-	if err := t.clear("matched", "existing"); err != nil {
+	if err := t.clear("matched"); err != nil {
 		return err
 	}
 	n, err := t.exec(`
 		INSERT INTO temp.matched
 		SELECT l.deployment, r.version, r.role, r.seq, r.prediction_id, r.event_time, r.score, r.predicted,
 			l.value, l.time, l.received, l.seq
-		FROM rows.`+quote(string(d))+` r JOIN labels l USING (prediction_id)
+		FROM `+hotOf(d)+` r JOIN labels l USING (prediction_id)
 		WHERE r.seq BETWEEN ? AND ? AND l.deployment = ? AND l.prediction_id BETWEEN ? AND ?
 		QUALIFY row_number() OVER (PARTITION BY r.seq ORDER BY l.received DESC, l.seq DESC) = 1`,
 		batches[0].first, last.first+int64(last.N)-1, string(d), ids.lo, ids.hi)
@@ -121,7 +129,7 @@ func checkRows(r *eventlog.Rows) error {
 
 func (t *tx) appendRows(d fairlead.Name, batches []rowBatch) error {
 	rt := t.s.tables[d]
-	return t.appendChunks("", "rows", string(d), func(w *chunkWriter) error {
+	return t.appendChunks("", "hot", string(d), func(w *chunkWriter) error {
 		for _, b := range batches {
 			columns := append(make([]cells, 0, len(systemColumns)+len(rt.columns)), b.systemCells()...)
 			columns = columns[:cap(columns)]

@@ -8,7 +8,7 @@ import (
 	"github.com/fairlead-ml/fairlead/eventlog"
 )
 
-// rowTable is what is known of one deployment's table rows."<deployment>": the columns after the system columns, in
+// rowTable is what is known of one deployment's table hot."<deployment>": the columns after the system columns, in
 // the table's order. Versions of a model share the column of a field that keeps its name and type; a field that
 // changes its type gets another column.
 type rowTable struct {
@@ -108,6 +108,7 @@ func (t *tx) rowTable(rows *eventlog.Rows) (rt *rowTable, place []int, err error
 		}
 	}
 	place = make([]int, len(rows.Columns))
+	added := false
 	for i := range rows.Columns {
 		if isScoreColumn(rows, i) {
 			place[i] = -1
@@ -120,12 +121,18 @@ func (t *tx) rowTable(rows *eventlog.Rows) (rt *rowTable, place []int, err error
 		}
 		place[i] = len(rt.columns)
 		c := rt.add(name, f.Output, kind)
-		if _, err := t.exec(`ALTER TABLE rows.` + quote(string(rows.Deployment)) + ` ADD COLUMN ` +
+		added = true
+		if _, err := t.exec(`ALTER TABLE ` + hotOf(rows.Deployment) + ` ADD COLUMN ` +
 			quote(c.name) + ` ` + c.kind); err != nil {
 			return nil, nil, err
 		}
 		if _, err := t.exec(`INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?)`,
 			string(rows.Deployment), place[i], c.name, c.field, c.output, c.kind); err != nil {
+			return nil, nil, err
+		}
+	}
+	if added {
+		if err := t.makeRowsView(rows.Deployment); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -137,7 +144,7 @@ func (t *tx) loadTable(d fairlead.Name) (*rowTable, error) {
 	if rt := t.s.tables[d]; rt != nil {
 		return rt, nil
 	}
-	names, err := t.rowTables()
+	names, err := hotTables(t.ctx, t.s.conn)
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +179,13 @@ func (t *tx) createTable(d fairlead.Name) (*rowTable, error) {
 	for i, c := range systemColumns {
 		parts[i] = c.name + " " + c.kind
 	}
-	if _, err := t.exec(`CREATE TABLE rows.` + quote(string(d)) + ` (` + strings.Join(parts, ", ") + `)`); err != nil {
+	if _, err := t.exec(`CREATE TABLE ` + hotOf(d) + ` (` + strings.Join(parts, ", ") + `)`); err != nil {
 		return nil, err
 	}
 	rt := newRowTable()
 	t.s.tables[d] = rt
+	if err := t.makeRowsView(d); err != nil {
+		return nil, err
+	}
 	return rt, t.makePredictionsView()
 }

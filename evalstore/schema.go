@@ -5,18 +5,31 @@ import (
 )
 
 // schema makes what is not there yet. Times are TIMESTAMP in UTC. The tables and views of schema main are for people
-// too; those of schema rows have one table per deployment, made when its first row comes.
+// too; schema hot has one table per deployment, made when its first row comes, and schema rows a view of its rows, those of
+// the partitions included.
 //
 // seq of a row, label or event is its place in the event log: the number of its message times 2^20 plus its index there.
 var schema = []string{
 	`CREATE SCHEMA IF NOT EXISTS rows`,
+	`CREATE SCHEMA IF NOT EXISTS hot`,
+	partitionSchema,
+	droppedSchema,
 	`CREATE TABLE IF NOT EXISTS positions (stream VARCHAR PRIMARY KEY, seq UBIGINT NOT NULL)`,
 	`CREATE TABLE IF NOT EXISTS rejected (stream VARCHAR, seq UBIGINT, reason VARCHAR)`,
 	`CREATE TABLE IF NOT EXISTS fields (
 		deployment VARCHAR, position INTEGER, column_name VARCHAR, field VARCHAR, output BOOLEAN, type VARCHAR)`,
 	`CREATE TABLE IF NOT EXISTS labels (
 		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
+	// A label has a prediction's id or an entity's key; one that takes back has no value.
+	`ALTER TABLE labels ADD COLUMN IF NOT EXISTS key VARCHAR`,
+	`ALTER TABLE labels ADD COLUMN IF NOT EXISTS join_all BOOLEAN`,
+	`ALTER TABLE labels ADD COLUMN IF NOT EXISTS within_us BIGINT`,
 	`CREATE TABLE IF NOT EXISTS outcomes (` + outcomeColumns + `)`,
+	// The rows whose latest label takes back what was said before: they have no outcome.
+	`CREATE TABLE IF NOT EXISTS retracted (deployment VARCHAR, seq BIGINT, label_received TIMESTAMP, label_seq BIGINT)`,
+	// The messages whose id was made from their content: the same again is passed over.
+	`CREATE TABLE IF NOT EXISTS bulk (stream VARCHAR, id VARCHAR)`,
+	labelHistory,
 	// An event's last columns say which prediction it belongs to; they are NULL until that is stored.
 	`CREATE TABLE IF NOT EXISTS events (
 		deployment VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP, received TIMESTAMP, id VARCHAR,
@@ -43,16 +56,20 @@ var schema = []string{
 		SELECT deployment, version, role, grain, start, n, labelled, provisional, e.key AS name, e.value AS value
 		FROM (SELECT *, unnest(map_entries("values")) AS e FROM metric_windows)`,
 	`CREATE TEMP TABLE batch_labels (
-		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT)`,
+		deployment VARCHAR, prediction_id VARCHAR, value VARCHAR, time TIMESTAMP, received TIMESTAMP, seq BIGINT,
+		key VARCHAR, join_all BOOLEAN, within_us BIGINT)`,
+	`CREATE TEMP TABLE resolved (label BIGINT, prediction_id VARCHAR, event_time TIMESTAMP)`,
+	`CREATE TEMP TABLE scope (seq BIGINT, prediction_id VARCHAR, event_time TIMESTAMP, version INTEGER, role VARCHAR,
+		score DOUBLE, predicted VARCHAR)`,
 	`CREATE TEMP TABLE batch_events (
 		deployment VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP, received TIMESTAMP, id VARCHAR,
 		prediction_id VARCHAR, key VARCHAR, seq BIGINT)`,
 	`CREATE TEMP TABLE event_rows (
 		event BIGINT, seq BIGINT, prediction_id VARCHAR, version INTEGER, role VARCHAR, event_time TIMESTAMP, received TIMESTAMP)`,
 	`CREATE TEMP TABLE matched (` + outcomeColumns + `)`,
-	`CREATE TEMP TABLE existing (seq BIGINT, label_received TIMESTAMP, label_seq BIGINT)`,
+	`CREATE TEMP TABLE existing (seq BIGINT, label_received TIMESTAMP, label_seq BIGINT, outcome BOOLEAN)`,
 	`CREATE TEMP TABLE batch_hours (
-		deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, rows UBIGINT, labelled UBIGINT,
+		deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, rows UBIGINT, labelled BIGINT,
 		first_time TIMESTAMP, last_time TIMESTAMP)`,
 	`CREATE TEMP TABLE batch_windows (deployment VARCHAR, version INTEGER, role VARCHAR, grain VARCHAR, start TIMESTAMP)`,
 	`CREATE TEMP TABLE batch_done (deployment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, seq UBIGINT)`,
@@ -63,7 +80,8 @@ const outcomeColumns = `
 	deployment VARCHAR, version INTEGER, role VARCHAR, seq BIGINT, prediction_id VARCHAR, event_time TIMESTAMP,
 	score DOUBLE, predicted VARCHAR, label VARCHAR, label_time TIMESTAMP, label_received TIMESTAMP, label_seq BIGINT`
 
-// systemColumns lead every table of schema rows, in this order.
+// systemColumns lead every table of schema hot, in this order. A store that was made with fewer gets the others when it is
+// opened.
 var systemColumns = []struct{ name, kind string }{
 	{"seq", "BIGINT"}, {"prediction_id", "VARCHAR"}, {"request_id", "VARCHAR"}, {"event_time", "TIMESTAMP"},
 	{"received", "TIMESTAMP"}, {"version", "INTEGER"}, {"role", "VARCHAR"}, {"variant", "VARCHAR"}, {"key", "VARCHAR"},
@@ -81,7 +99,7 @@ func systemNames(prefix string) string {
 
 // makePredictionsView writes the view over the rows of all deployments anew.
 func (t *tx) makePredictionsView() error {
-	names, err := t.rowTables()
+	names, err := hotTables(t.ctx, t.s.conn)
 	if err != nil {
 		return err
 	}
@@ -99,24 +117,6 @@ func nullSystemColumns() string {
 		parts[i] = "NULL::" + c.kind + " AS " + c.name
 	}
 	return strings.Join(parts, ", ")
-}
-
-func (t *tx) rowTables() ([]string, error) {
-	rows, err := t.s.conn.QueryContext(t.ctx,
-		`SELECT table_name FROM duckdb_tables() WHERE schema_name = 'rows' ORDER BY table_name`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var n string
-		if err := rows.Scan(&n); err != nil {
-			return nil, err
-		}
-		names = append(names, n)
-	}
-	return names, rows.Err()
 }
 
 // quote makes an SQL identifier of any name.

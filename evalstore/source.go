@@ -18,13 +18,16 @@ var (
 	_ watch.Sink   = (*Store)(nil)
 )
 
-// Changes lists every hour of event time that got rows or labels since a Save marked it as done.
+// Changes lists every hour of event time that got rows or labels since a Save marked it as done. Hours whose rows retention
+// has dropped are left as they were evaluated.
 func (s *Store) Changes(ctx context.Context) ([]watch.Change, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		WITH latest AS (SELECT deployment, version, max(last_time) AS watermark FROM hours GROUP BY ALL)
 		SELECT deployment, version, role, hour, seq, watermark
 		FROM hours JOIN latest USING (deployment, version)
-		WHERE seq > done AND rows > 0 ORDER BY ALL`)
+		WHERE seq > done AND rows > 0 AND hour >= coalesce(
+			(SELECT max(before) FROM dropped WHERE dropped.deployment = hours.deployment), '-infinity'::TIMESTAMP)
+		ORDER BY ALL`)
 	if err != nil {
 		return nil, fmt.Errorf("read changed hours: %w", err)
 	}
@@ -91,10 +94,23 @@ func (s *Store) outcomes(ctx context.Context, w watch.Window) ([]realised.Outcom
 	if err != nil || n == 0 {
 		return nil, err
 	}
+	var outcomes []realised.Outcome
+	err = s.reading(ctx, func(r *sql.Conn) (err error) {
+		outcomes, err = s.readOutcomes(ctx, r, w)
+		return err
+	})
+	return outcomes, err
+}
+
+func (s *Store) readOutcomes(ctx context.Context, r reader, w watch.Window) ([]realised.Outcome, error) {
+	served, err := s.rowsIn(ctx, r, w.Deployment, rowSpan{from: w.Start, to: w.End()})
+	if err != nil {
+		return nil, err
+	}
 	args := append(windowArgs(w), string(w.Deployment))
-	rows, err := s.db.QueryContext(ctx, `
+	rows, err := r.QueryContext(ctx, `
 		WITH labelled AS (SELECT seq, label FROM outcomes WHERE `+inWindow+` AND deployment = ?),
-		     served AS (SELECT seq, score, predicted FROM rows.`+quote(string(w.Deployment))+` WHERE `+inWindow+`),
+		     served AS (SELECT seq, score, predicted FROM `+served+` WHERE `+inWindow+`),
 		     decided AS (SELECT CASE WHEN score IS NULL OR isnan(score) THEN NULL WHEN score >= ? THEN 1.0 ELSE 0.0 END AS score, predicted
 		                 FROM served ANTI JOIN labelled USING (seq))
 		SELECT score, predicted, label, 1 AS times FROM served JOIN labelled USING (seq)

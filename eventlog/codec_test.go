@@ -250,7 +250,7 @@ func TestDecodersRefuseWhatIsBroken(t *testing.T) {
 	for name, d := range decoders {
 		bad := map[string][]byte{
 			"empty": nil, "one byte": d.good[:1], "other kind": append([]byte{'Z'}, d.good[1:]...),
-			"later version": append([]byte{d.good[0], 2}, d.good[2:]...),
+			"later version": append([]byte{d.good[0], 9}, d.good[2:]...),
 			"cut":           d.good[:len(d.good)-1], "longer": append(bytes.Clone(d.good), 0),
 			"huge count": {d.good[0], 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 			"no body":    d.good[:2],
@@ -274,8 +274,34 @@ func TestDecodersRefuseWhatIsBroken(t *testing.T) {
 	}
 }
 
+// keyedSample are labels that need the second form: by key, and one that takes back.
+func keyedSample() []fairlead.Label {
+	at := time.Date(2001, 3, 1, 0, 0, 0, 1000, time.UTC)
+	return []fairlead.Label{
+		{Deployment: "credit", Key: "customer-7", Value: "default", Time: at, Received: at, Join: fairlead.LabelJoin{All: true, Within: 72 * time.Hour}},
+		{Deployment: "credit", PredictionID: "p1", Time: at, Received: at},
+		{Deployment: "flights", Key: "N1", Value: "late", Time: at, Received: at},
+	}
+}
+
+func TestLabelsByKeyAndTakenBack(t *testing.T) {
+	b := EncodeLabels(keyedSample())
+	if b[1] != keyedLabels || EncodeLabels([]fairlead.Label{{Deployment: "flights", PredictionID: "a", Value: "late"}})[1] != 1 {
+		t.Error("the second form is for labels that need it, so that older servers read the others")
+	}
+	if got, err := DecodeLabels(b); err != nil || !cmp.Equal(got, keyedSample()) {
+		t.Errorf("%v: %s", err, cmp.Diff(keyedSample(), got))
+	}
+	for n := range b {
+		if _, err := DecodeLabels(b[:n]); err == nil {
+			t.Errorf("the first %d of %d bytes were taken", n, len(b))
+		}
+	}
+}
+
 func FuzzDecodeLabels(f *testing.F) {
 	f.Add(EncodeLabels(sampleLabels()))
+	f.Add(EncodeLabels(keyedSample()))
 	f.Add([]byte{kindLabels, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		labels, err := DecodeLabels(b)

@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ type KV struct {
 
 // KV opens the bucket of that name (letters, digits, - and _), making it if needed.
 func (l *Log) KV(ctx context.Context, bucket string) (*KV, error) {
+	if l.opt.Cluster != nil {
+		return l.sharedKV(ctx, bucket)
+	}
 	kv, err := l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: bucket, Storage: jetstream.FileStorage, History: 8, Replicas: 1,
 	})
@@ -30,7 +34,11 @@ func (l *Log) KV(ctx context.Context, bucket string) (*KV, error) {
 
 // Get gives the value of key and its revision; nil, 0, nil when it is absent.
 func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	e, err := k.kv.Get(ctx, key)
+	var e jetstream.KeyValueEntry
+	err := k.insist(ctx, func(ctx context.Context) (err error) {
+		e, err = k.kv.Get(ctx, key)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, 0, nil
 	}
@@ -44,12 +52,21 @@ func (k *KV) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 // The error is CodeConflict when somebody else was first.
 func (k *KV) Put(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	var rev uint64
-	var err error
-	if revision == 0 {
-		rev, err = k.kv.Create(ctx, key, value)
-	} else {
-		rev, err = k.kv.Update(ctx, key, value, revision)
-	}
+	err := k.write(ctx, func(ctx context.Context) (err error) {
+		if revision == 0 {
+			rev, err = k.kv.Create(ctx, key, value)
+		} else {
+			rev, err = k.kv.Update(ctx, key, value, revision)
+		}
+		return err
+	}, func(ctx context.Context) bool {
+		e, err := k.kv.Get(ctx, key)
+		if err != nil || e.Revision() <= revision || !bytes.Equal(e.Value(), value) {
+			return false
+		}
+		rev = e.Revision()
+		return true
+	})
 	if err != nil {
 		return 0, k.failed("put", key, err)
 	}
@@ -65,7 +82,11 @@ func (k *KV) Delete(ctx context.Context, key string, revision uint64) error {
 	} else if _, rev, err := k.Get(ctx, key); err != nil || rev == 0 {
 		return err
 	}
-	if err := k.kv.Delete(ctx, key, opts...); err != nil {
+	err := k.write(ctx, func(ctx context.Context) error { return k.kv.Delete(ctx, key, opts...) }, func(ctx context.Context) bool {
+		_, err := k.kv.Get(ctx, key)
+		return errors.Is(err, jetstream.ErrKeyNotFound)
+	})
+	if err != nil {
 		return k.failed("delete", key, err)
 	}
 	return nil
@@ -73,7 +94,11 @@ func (k *KV) Delete(ctx context.Context, key string, revision uint64) error {
 
 // Keys lists the keys that have a value, in no order.
 func (k *KV) Keys(ctx context.Context) ([]string, error) {
-	keys, err := k.kv.Keys(ctx)
+	var keys []string
+	err := k.insist(ctx, func(ctx context.Context) (err error) {
+		keys, err = k.kv.Keys(ctx)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrNoKeysFound) {
 		return nil, nil
 	}
@@ -115,12 +140,17 @@ func (k *KV) Watch(ctx context.Context, fn func(key string, value []byte)) error
 	}
 }
 
+// outrun says that somebody else wrote first. Streams with replicas say it in another way.
+func outrun(err error) bool {
+	code := natsCode(err)
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) ||
+		code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+}
+
 func (k *KV) failed(op, key string, err error) error {
 	what := fmt.Sprintf("%s %s in bucket %s", op, key, k.name)
-	var api *jetstream.APIError
 	switch {
-	case errors.Is(err, jetstream.ErrKeyExists),
-		errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+	case outrun(err):
 		return fairlead.Errorf(fairlead.CodeConflict, "%s was changed by somebody else", key).
 			Hintf("read it again and repeat the change").Cause(fmt.Errorf("%s: %w", what, err))
 	case errors.Is(err, jetstream.ErrInvalidKey):

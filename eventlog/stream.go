@@ -18,24 +18,38 @@ func (l *Log) Append(ctx context.Context, s Stream, msgID string, data []byte) (
 	if _, err := l.stream(s); err != nil {
 		return 0, err
 	}
-	if len(data) > MaxMessage {
-		return 0, fairlead.Errorf(fairlead.CodeTooLarge, "a message of %d bytes is too large for the event log", len(data)).
-			Hintf("at most %d bytes: send fewer rows at once", MaxMessage)
+	if len(data) > l.largest {
+		e := fairlead.Errorf(fairlead.CodeTooLarge, "a message of %d bytes is too large for the event log", len(data)).
+			Hintf("at most %d bytes: send fewer rows at once", l.largest)
+		if l.largest < MaxMessage {
+			e = e.Hintf("at most %d bytes: send fewer rows at once, or raise max_payload of the NATS servers", l.largest)
+		}
+		return 0, e
+	}
+	if l.opt.Cluster != nil {
+		seq, err := l.publish(ctx, s, msgID, data)
+		return seq, l.appendFailed(s, err)
 	}
 	var opts []jetstream.PublishOpt
 	if msgID != "" {
 		opts = append(opts, jetstream.WithMsgID(msgID))
 	}
-	ack, err := l.js.Publish(ctx, s.subject(), data, opts...)
+	ack, err := l.js.Publish(ctx, l.subject(s), data, opts...)
 	if err == nil {
 		return ack.Sequence, nil
 	}
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == streamStoreFailed {
-		return 0, fairlead.Errorf(fairlead.CodeExhausted, "the event log's stream %s takes no more messages", s).
+	return 0, l.appendFailed(s, err)
+}
+
+func (l *Log) appendFailed(s Stream, err error) error {
+	if err == nil {
+		return nil
+	}
+	if natsCode(err) == streamStoreFailed {
+		return fairlead.Errorf(fairlead.CodeExhausted, "the event log's stream %s takes no more messages", s).
 			Hintf("it is full or its disk is").Cause(err)
 	}
-	return 0, l.unavailable("append to "+string(s), err)
+	return l.unavailable("append to "+string(s), err)
 }
 
 // streamStoreFailed is the server's error code for a message that the store refused: stream full or disk error.
@@ -85,20 +99,13 @@ func (l *Log) Follow(ctx context.Context, s Stream, after uint64, batch int, fn 
 	}
 	batch = max(batch, 1)
 	op := "follow " + string(s)
-	cons, err := str.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   after + 1,
-	})
+	next, stop, err := l.reader(ctx, s, str, after, batch)
 	if err != nil {
 		return followEnd(ctx, l.unavailable(op, err))
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(min(batch, 1024)))
-	if err != nil {
-		return followEnd(ctx, l.unavailable(op, err))
-	}
-	defer it.Stop()
+	defer stop()
 	for {
-		msgs, err := gather(ctx, it, s, batch)
+		msgs, err := gather(ctx, next, s, batch)
 		if len(msgs) > 0 {
 			if fnErr := fn(msgs); fnErr != nil {
 				return fnErr
@@ -108,6 +115,24 @@ func (l *Log) Follow(ctx context.Context, s Stream, after uint64, batch int, fn 
 			return followEnd(ctx, l.unavailable(op, err))
 		}
 	}
+}
+
+// reader gives the messages after a number, one by one.
+func (l *Log) reader(ctx context.Context, s Stream, str jetstream.Stream, after uint64, batch int) (next func(context.Context) (jetstream.Msg, error), stop func(), err error) {
+	from := jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1}
+	if l.opt.Cluster != nil {
+		t := &tail{log: l, stream: l.streamName(s), begin: from}
+		return t.next, t.close, nil
+	}
+	cons, err := str.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: from.DeliverPolicy, OptStartSeq: from.OptStartSeq})
+	if err != nil {
+		return nil, nil, err
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessages(min(batch, 1024)))
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context) (jetstream.Msg, error) { return it.Next(jetstream.NextContext(ctx)) }, it.Stop, nil
 }
 
 func followEnd(ctx context.Context, err error) error {
@@ -122,11 +147,11 @@ func followEnd(ctx context.Context, err error) error {
 const more = 2 * time.Millisecond
 
 // gather waits for one message, then takes those that are there already, up to n of them and about MaxMessage bytes.
-func gather(ctx context.Context, it jetstream.MessagesContext, s Stream, n int) ([]Message, error) {
+func gather(ctx context.Context, read func(context.Context) (jetstream.Msg, error), s Stream, n int) ([]Message, error) {
 	var msgs []Message
 	size := 0
 	for len(msgs) < n && size < MaxMessage {
-		m, err := next(ctx, it, len(msgs) > 0)
+		m, err := next(ctx, read, len(msgs) > 0)
 		if err != nil {
 			return msgs, err
 		}
@@ -137,20 +162,20 @@ func gather(ctx context.Context, it jetstream.MessagesContext, s Stream, n int) 
 		if err != nil {
 			return msgs, err
 		}
-		msgs = append(msgs, Message{Stream: s, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), Data: m.Data()})
+		msgs = append(msgs, Message{Stream: s, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC(), ID: m.Headers().Get(jetstream.MsgIDHeader), Data: m.Data()})
 		size += len(m.Data())
 	}
 	return msgs, nil
 }
 
 // next is the next message. In a hurry it is nil when none is there.
-func next(ctx context.Context, it jetstream.MessagesContext, hurry bool) (jetstream.Msg, error) {
+func next(ctx context.Context, read func(context.Context) (jetstream.Msg, error), hurry bool) (jetstream.Msg, error) {
 	if !hurry {
-		return it.Next(jetstream.NextContext(ctx))
+		return read(ctx)
 	}
 	soon, cancel := context.WithTimeout(ctx, more)
 	defer cancel()
-	m, err := it.Next(jetstream.NextContext(soon))
+	m, err := read(soon)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, nil
 	}

@@ -21,16 +21,28 @@ func importCommand() *cobra.Command {
 	var t talk
 	var name, reference, out string
 	var o api.PushOptions
+	var past pastFlags
 	cmd := t.command(&cobra.Command{
-		Use:   "import FOLDER",
-		Short: "Push a model that another tool wrote: MLflow, the ONNX model zoo, a folder with an ONNX file",
-		Long: `Push a model that another tool wrote: one that MLflow saved with mlflow.onnx, a folder as the ONNX model zoo has them
+		Use:   "import FOLDER | DEPLOYMENT FILE",
+		Short: "Push a model that another tool wrote (FOLDER), or take its past predictions (DEPLOYMENT FILE)",
+		Long: `With DEPLOYMENT FILE: take past predictions, and labels where the file has them, from Parquet or CSV. Which column
+holds what is guessed from its name, shown, and corrected by flags; --dry-run only shows it. Rows are on disk when they
+are counted; sending the same file again adds nothing, so after an interruption the same command goes on (docs/import.md).
+
+With FOLDER: push a model that another tool wrote: one that MLflow saved with mlflow.onnx, a folder as the ONNX model zoo has them
 (model.onnx, test_data_set_0/…), or any folder with one ONNX file. Weights in files beside the graph are taken into it,
 MLflow's signature names the features, examples and data sets become golden vectors. --out writes the bundle folder
 instead of pushing it, for a look or a change. What another ` + "`fairlead models export`" + ` wrote is read by ` + "`fairlead models load`" + `.`,
-		Example: "  fairlead import mlruns/1/models/m-42/artifacts --name flights\n  fairlead import resnet50 --name resnet --out bundle/",
-		Args:    cobra.ExactArgs(1),
+		Example: "  fairlead import mlruns/1/models/m-42/artifacts --name flights\n  fairlead import resnet50 --name resnet --out bundle/\n" +
+			"  fairlead import flights predictions.parquet --time departed --score p_late --label late --dry-run",
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return importPast(cmd, &t, args[0], args[1], &past)
+			}
+			if isData(args[0]) {
+				return fairlead.Invalid("%s is data: say which deployment's predictions it holds", args[0]).Hintf("fairlead import DEPLOYMENT %s", args[0])
+			}
 			folder, err := readForeign(args[0], name)
 			if err != nil {
 				return err
@@ -77,7 +89,18 @@ instead of pushing it, for a look or a change. What another ` + "`fairlead model
 	cmd.Flags().StringVar(&o.Alias, "alias", "", "alias to point at the version, for example champion")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "also where the signature breaks the clients of the live version")
 	cmd.Flags().StringSliceVar(&o.TrainedOn, "trained-on", nil, "lineage: the data it was trained on")
+	past.register(cmd)
 	return cmd
+}
+
+// isData says whether a path looks like a file of rows.
+func isData(path string) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".parquet", ".csv", ".jsonl", ".ndjson", ".tsv":
+		info, err := os.Stat(path)
+		return err == nil && !info.IsDir()
+	}
+	return false
 }
 
 // readForeign reads a folder without following links out of it.

@@ -60,6 +60,7 @@ func pushCommand() *cobra.Command {
 	cmd.Flags().StringVar(&reference, "reference", "", "Parquet or CSV file to compare live traffic with")
 	cmd.Flags().StringVar(&o.Alias, "alias", "", "alias to point at the version, for example champion")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "also where the signature breaks the clients of the live version")
+	cmd.Flags().BoolVar(&o.Test, "test", false, "only if it passes the tests in its bundle")
 	cmd.Flags().BoolVar(&o.Rollout, "rollout", false, "put it live by a rollout, step by step, instead of at once")
 	cmd.Flags().StringVar(&policy, "policy", "", "of the rollout, YAML or JSON (default: the deployment's, else the default)")
 	cmd.Flags().StringSliceVar(&o.TrainedOn, "trained-on", nil, "lineage: the data it was trained on")

@@ -33,6 +33,14 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.config.Data, "data", f.config.Data, "folder of everything that must survive a restart")
 	flags.StringVar(&f.config.HTTP, "http", f.config.HTTP, "address of REST, UI and metrics")
 	flags.StringVar(&f.config.GRPC, "grpc", f.config.GRPC, "address of gRPC; empty turns it off")
+	flags.StringVar(&f.config.NATS.URL, "nats", "", "NATS servers that keep the event log and the state, nats://h1:4222,nats://h2:4222 (default: inside this process)")
+	flags.StringVar(&f.config.NATS.Creds, "nats-creds", "", "file with the JWT and key of the NATS user")
+	flags.StringVar(&f.config.NATS.CA, "nats-ca", "", "file with the certificates that vouch for the NATS servers (default: the system's)")
+	flags.StringVar(&f.config.NATS.Cert, "nats-cert", "", "file with this server's certificate for NATS")
+	flags.StringVar(&f.config.NATS.Key, "nats-key", "", "file with the key of --nats-cert")
+	flags.IntVar(&f.config.NATS.Replicas, "nats-replicas", f.config.NATS.Replicas, "NATS servers that keep each message: 3 outlive the loss of one")
+	flags.StringVar(&f.config.NATS.Prefix, "nats-prefix", f.config.NATS.Prefix, "start of the names of streams and buckets; servers with the same one are one installation")
+	flags.IntVar(&f.config.NATS.StreamMB, "nats-stream-mb", f.config.NATS.StreamMB, "size that each stream may have on the NATS servers")
 	flags.StringVar(&f.config.Debug, "debug", "", "address of Go's profiler, /debug/pprof (default: off)")
 	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
 	flags.StringVar(&f.config.Record, "record", f.config.Record, "predictions that are counted and stored: all or none")
@@ -40,6 +48,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.config.Trees, "trees", f.config.Trees, "run tree ensembles on an engine of our own where it is faster and gives the same answers as ONNX Runtime")
 	flags.BoolVar(&f.config.Processes, "processes", false, "let pipelines start programs, with this server's rights: whoever may push may then run anything")
 	flags.IntVar(&f.config.MemoryMB, "store-mb", f.config.MemoryMB, "memory of the evaluation store: what it keeps of its tables, and what queries may take")
+	keepFlags(flags, &f.config)
 	flags.IntVar(&f.config.CacheMB, "cache-mb", f.config.CacheMB, "memory for answers of models whose bundle asks for a cache; 0 turns it off")
 	flags.StringVar(&f.config.ClientHeader, "client-header", "", "header that names the client, for limits; only behind a proxy that sets it (default: the client's address)")
 	flags.StringVar(&f.config.OTLP, "otlp", "", "URL of an OpenTelemetry collector for traces (default: $OTEL_EXPORTER_OTLP_ENDPOINT, else off)")
@@ -49,7 +58,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.config.Slow, "access-log-slow", f.config.Slow, "requests as slow as this are always in the access log; 0: none are slow")
 	flags.DurationVar(&f.config.MaxLag, "max-lag", f.config.MaxLag, "how far storing and watching may fall behind while serving needs the processors; 0: not at all")
 	flags.StringVar(&f.cloud, "cloud", "", "run as the serving container of a cloud: auto, none, sagemaker, vertex or azure (default: $FAIRLEAD_CLOUD, else auto)")
-	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, limits and require_signed")
+	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, limits, require_signed and require_tests")
 	flags.StringVar(&f.level, "log", "info", "debug, info, warn or error")
 }
 
@@ -75,6 +84,12 @@ func (f *serveFlags) load(flags *pflag.FlagSet) error {
 		}
 		if key == "require_signed" {
 			if err := f.requireSigned(value); err != nil {
+				return err
+			}
+			continue
+		}
+		if key == "require_tests" {
+			if err := f.requireTests(value); err != nil {
 				return err
 			}
 			continue
@@ -123,6 +138,31 @@ func (f *serveFlags) requireSigned(value any) error {
 	if err != nil {
 		return fairlead.Invalid("%s: require_signed: %s", f.file, plainYAML(err)).
 			Hintf("for example: require_signed: {keys: [release.pub], models: [\"*\"]}")
+	}
+	return nil
+}
+
+// requireTests reads which models go live only when they pass their tests.
+func (f *serveFlags) requireTests(value any) error {
+	if on, ok := value.(bool); ok {
+		if f.config.RequireTests = (app.RequireTests{}); on {
+			f.config.RequireTests.Models = []string{"*"}
+		}
+		return nil
+	}
+	raw, err := yaml.Marshal(value)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	err = d.Decode(&f.config.RequireTests)
+	if err == nil && len(f.config.RequireTests.Models) == 0 {
+		err = errors.New("it names no models")
+	}
+	if err != nil {
+		return fairlead.Invalid("%s: require_tests: %s", f.file, plainYAML(err)).
+			Hintf("write require_tests: true, or require_tests: {models: [\"*\"], skip: [latency]}")
 	}
 	return nil
 }

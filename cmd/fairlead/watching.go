@@ -2,43 +2,9 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/fairlead-ml/fairlead"
-	"github.com/fairlead-ml/fairlead/api"
 )
-
-func labelCommand() *cobra.Command {
-	var t talk
-	var at string
-	cmd := t.command(&cobra.Command{
-		Use: "label DEPLOYMENT PREDICTION-ID VALUE", Short: "Say what was true", Args: cobra.ExactArgs(3),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			label := api.Label{PredictionID: args[1], Value: args[2]}
-			if at != "" {
-				when, err := time.Parse(time.RFC3339, at)
-				if err != nil {
-					return fairlead.Invalid("--time %q is not a time", at).Hintf("write it as in RFC 3339: 2001-03-08T14:05:00Z")
-				}
-				label.Time = when
-			}
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.Label(cmd.Context(), args[0], []api.Label{label})
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d label on disk\n", answer.Accepted)
-			return nil
-		},
-	}, false)
-	cmd.Flags().StringVar(&at, "time", "", "when the outcome happened (RFC 3339)")
-	return cmd
-}
 
 // windows are the flags that choose windows.
 type windows struct {
@@ -155,42 +121,5 @@ func alertsCommand() *cobra.Command {
 		},
 	}, true)
 	cmd.Flags().StringVar(&state, "state", "", "only pending, firing or resolved ones")
-	return cmd
-}
-
-func sqlCommand() *cobra.Command {
-	var t talk
-	var limit int
-	cmd := t.command(&cobra.Command{
-		Use: "sql QUERY", Short: "Ask the evaluation store in SQL", Args: cobra.ExactArgs(1),
-		Example: `  fairlead sql 'SELECT origin, count(*) AS n, avg(probability) FROM rows."flights" GROUP BY origin ORDER BY n DESC LIMIT 5'`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			answer, err := c.SQL(cmd.Context(), args[0], limit)
-			if err != nil {
-				return err
-			}
-			header := ""
-			for i, name := range answer.Columns {
-				if i > 0 {
-					header += "|"
-				}
-				header += name
-			}
-			err = t.out.print(cmd.OutOrStdout(), answer, header, func(add func(...any)) {
-				for _, row := range answer.Rows {
-					add(row...)
-				}
-			})
-			if err == nil && answer.Truncated && t.out.format == "table" {
-				fmt.Fprintf(cmd.ErrOrStderr(), "only the first %d rows; ask for more with --limit\n", len(answer.Rows))
-			}
-			return err
-		},
-	}, true)
-	cmd.Flags().IntVar(&limit, "limit", 1000, "rows at most")
 	return cmd
 }

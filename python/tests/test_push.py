@@ -223,6 +223,60 @@ def test_odd_columns_of_a_reference(client, server, df):
     assert reference["holiday"].null_count == 100
 
 
+def query(request: httpx.Request) -> dict[str, list[str]]:
+    return {k: request.url.params.get_list(k) for k in request.url.params}
+
+
+def test_tests_travel_with_the_model(client, server, df):
+    model = LogisticRegression().fit(df[["distance", "hour"]], df["late"])
+    tests = [{"metric": "auroc", "at_least": 0.7, "by": ["hour"]}, {"batch": True}]
+    manifest, _, _ = pushed(client, server, model, reference=df, label="late", time="at", tests=tests, test=True)
+    assert 'tests:\n  - {"metric": "auroc", "at_least": 0.7, "by": ["hour"]}\n  - {"batch": true}\n' in manifest
+    assert query(server.requests[-1]) == {"test": ["true"]}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "sent"),
+    [
+        (False, {}),
+        (True, {"rollout": ["true"]}),
+        ("stages: [5%, 100%]", {"rollout": ["true"], "policy": ["stages: [5%, 100%]"]}),
+        ({"stages": ["5%", "100%"]}, {"rollout": ["true"], "policy": ['{"stages": ["5%", "100%"]}']}),
+    ],
+)
+def test_rollout(client, server, df, rollout, sent):
+    model = LogisticRegression().fit(df[["distance", "hour"]], df["late"])
+    client.push(model, name="m", reference=df[["distance", "hour"]], rollout=rollout)
+    assert query(server.requests[-1]) == sent
+
+
+def test_lineage(client, server, df):
+    model = LogisticRegression().fit(df[["distance", "hour"]], df["late"])
+    client.push(
+        model, name="m", reference=df[["distance", "hour"]], trained_on=["2001-01", "2001-02"],
+        quantized_from="m@3", distilled_from="big:champion",
+    )  # fmt: skip
+    want = {"trained_on": ["2001-01", "2001-02"], "quantized_from": ["m@3"], "distilled_from": ["big:champion"]}
+    assert query(server.requests[-1]) == want
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tests": "auroc"}, "tests must be a list of dicts, got 'auroc'"),
+        ({"tests": {"metric": "auroc"}}, "tests must be a list of dicts"),
+        ({"tests": [1]}, "tests must be a list of dicts"),
+        ({"rollout": ""}, "rollout must be True, or a policy"),
+        ({"rollout": 5}, "rollout must be True, or a policy as a dict or as YAML, got 5"),
+    ],
+)
+def test_slips_in_tests_and_rollout(client, server, df, options, says):
+    model = LogisticRegression().fit(df[["distance", "hour"]], df["late"])
+    with pytest.raises(fairlead.FairleadError, match=says):
+        client.push(model, name="m", reference=df[["distance", "hour"]], **options)
+    assert not server.requests
+
+
 def test_equal_content_gives_equal_bytes(client, server, df):
     model = LogisticRegression().fit(df[["distance", "hour"]], df["late"])
     for _ in range(2):

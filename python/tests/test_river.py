@@ -326,3 +326,23 @@ def test_a_reference_of_something_else(client, train):
     with pytest.raises(fairlead.FairleadError, match="distance") as e:
         client._http.upload("/api/v1/models/stranger/versions", bundle.pack(files), "application/x-tar")
     assert e.value.code == "invalid"
+
+
+def test_the_gate(client: fairlead.Client) -> None:
+    """A version goes live only with tests that it passes, step by step if that is asked for."""
+    flights = make_flights(3000, "2001-01-01", 11)
+    model = LogisticRegression().fit(flights[FEATURES], flights["late"])
+    says = {"name": "gated", "reference": flights[[*FEATURES, "late"]], "label": "late", "test": True}
+    with pytest.raises(fairlead.FairleadError, match=r'fails 1 of its 2 tests: "auroc ≥ 0.99": 0\.\d+ \[') as e:
+        client.push(model, tests=[{"metric": "auroc", "at_least": 0.99}, {"batch": True}], **says)
+    assert e.value.code == "conflict" and e.value.status == 409
+    assert "gated" not in {d["name"] for d in client.deployments().to_dict("records")}
+    first = client.push(model, tests=[{"metric": "auroc", "at_least": 0.55}], **says)
+    assert (first.version, first.rollout) == (1, None)
+    second = client.push(
+        model, tests=[{"metric": "auroc", "at_least": 0.56}, {"direction": "dep_hour", "change": {"add": 5}, "expect": "rise"}],
+        rollout={"stages": ["10%", "100%"]}, trained_on="2001-01", distilled_from="gated@1", **says,
+    )  # fmt: skip
+    assert second.version == 2 and second.rollout and second.rollout["to"] == 2
+    with pytest.raises(fairlead.FairleadError, match="did you mean"):
+        client.push(model, tests=[{"metric": "auroc", "at_leats": 0.5}], **says)

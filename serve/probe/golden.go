@@ -118,6 +118,9 @@ func near(a *fairlead.Tensor, i int, b *fairlead.Tensor, k int, absolute, relati
 	default:
 		absolute, relative = 0, 0
 	}
+	if math.IsInf(x, 0) { // which any difference would be within
+		return x == y
+	}
 	return x == y || math.IsNaN(x) && math.IsNaN(y) || math.Abs(x-y) <= absolute+relative*math.Abs(x)
 }
 

@@ -81,6 +81,10 @@ func (p *Pairs) Compare(pair *Pair) {
 	if pair.LiveTook > 0 {
 		p.t.LiveLatency[fairlead.LatencyBin(pair.LiveTook.Seconds())]++
 		p.t.ShadowLatency[fairlead.LatencyBin(pair.ShadowTook.Seconds())]++
+		for _, s := range p.segmentsOf(pair, 0) {
+			s.LiveLatency[fairlead.LatencyBin(pair.LiveTook.Seconds())/fairlead.LatencyPerOctave]++
+			s.ShadowLatency[fairlead.LatencyBin(pair.ShadowTook.Seconds())/fairlead.LatencyPerOctave]++
+		}
 	}
 	flips := p.t.Flips
 	for row := range min(len(pair.Rows), fairlead.PairRows) {
@@ -113,7 +117,10 @@ func (p *Pairs) segmentsOf(pair *Pair, row int) []*fairlead.PairSegment {
 		name := p.segments.name(n)
 		s := p.t.Segments[name]
 		if s == nil {
-			s = &fairlead.PairSegment{}
+			s = &fairlead.PairSegment{
+				Difference:  make([]uint64, fairlead.SegmentDifferences),
+				LiveLatency: make([]uint64, fairlead.SegmentLatency), ShadowLatency: make([]uint64, fairlead.SegmentLatency),
+			}
 			p.t.Segments[name] = s
 		}
 		found = append(found, s)
@@ -175,11 +182,13 @@ func (p *Pairs) scores(pair *Pair, row int, of class, segments []*fairlead.PairS
 	p.t.Scored++
 	p.t.SumDifference += d
 	p.t.SumSquaredDifference += d * d
-	p.t.Difference[fairlead.DifferenceBin(math.Abs(d))]++
+	bin := fairlead.DifferenceBin(math.Abs(d))
+	p.t.Difference[bin]++
 	p.t.Joint[fairlead.ScoreBin(p.gauge.edges, live)][fairlead.ScoreBin(p.gauge.edges, shadow)]++
 	for _, s := range segments {
 		s.Scored++
 		s.SumDifference += d
+		s.Difference[fairlead.SegmentDifferenceBin(bin)]++
 	}
 }
 

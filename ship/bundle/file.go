@@ -55,6 +55,9 @@ type OutputFile struct {
 type LabelFile struct {
 	Name  string        `json:"name,omitempty"`
 	Delay time.Duration `json:"delay,omitempty"`
+	// Join and Within say which predictions a label by entity key is about; "" and 0: the defaults.
+	Join   string        `json:"join,omitempty"`
+	Within time.Duration `json:"within,omitempty"`
 }
 
 // ReferenceFile is the reference data: a Parquet or CSV file whose columns are named as features, outputs and label

@@ -20,7 +20,7 @@ func Merge(graph fairlead.Signature, file *File) (fairlead.Signature, []string, 
 		Task:     file.Task,
 		Inputs:   cloneSpecs(graph.Inputs),
 		Outputs:  cloneSpecs(graph.Outputs),
-		Label:    fairlead.LabelSpec{Name: file.Label.Name, Delay: file.Label.Delay},
+		Label:    fairlead.LabelSpec(file.Label),
 		Segments: slices.Clone(file.Segments),
 	}}
 	if m.sig.Task == "" {

@@ -224,11 +224,21 @@ func (f *File) readLabel(v node) error {
 	if v.Kind == yaml.ScalarNode {
 		return v.expected("a mapping such as {name: late, delay: 24h}")
 	}
-	err := v.keys([]string{"name", "delay"}, func(key string, v node) (err error) {
-		if key == "name" {
+	err := v.keys([]string{"name", "delay", "join", "within"}, func(key string, v node) (err error) {
+		switch key {
+		case "name":
 			f.Label.Name, err = v.text("the name of the column that holds the truth")
-		} else {
+		case "delay":
 			f.Label.Delay, err = v.duration()
+		case "join":
+			const what = "latest or all"
+			if f.Label.Join, err = v.text(what); err == nil && fairlead.CheckJoin(f.Label.Join) != nil {
+				return v.expected(what)
+			}
+		case "within":
+			if f.Label.Within, err = v.duration(); err == nil && f.Label.Within == 0 {
+				return v.errorf("label.within is 0: no label by entity key would find its prediction").Hintf("write within: 72h")
+			}
 		}
 		return err
 	})

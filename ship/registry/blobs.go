@@ -20,7 +20,10 @@ import (
 
 // blobs is the content of an OCI image layout on disk. A blob that is visible under its name is whole: it is written
 // beside, synced, and renamed.
-type blobs struct{ dir string }
+type blobs struct {
+	dir    string
+	remote Remote // nil: this disk is all there is
+}
 
 func (s blobs) path(d fairlead.Digest) string {
 	return filepath.Join(s.dir, "blobs", "sha256", strings.TrimPrefix(string(d), "sha256:"))
@@ -69,6 +72,9 @@ func (s blobs) open() error {
 
 // put stores content under its digest. What is there already is verified and, if damaged, replaced; it counts as new.
 func (s blobs) put(d fairlead.Digest, content []byte) error {
+	if err := s.send(d, content); err != nil {
+		return err
+	}
 	ok, err := s.whole(d)
 	if err != nil {
 		return err
@@ -101,6 +107,11 @@ func (s blobs) whole(d fairlead.Digest) (ok bool, err error) {
 func (s blobs) read(b bundle.Blob, limit int64) ([]byte, error) {
 	path := s.path(b.Digest)
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) && s.remote != nil {
+		if err = s.fetch(b, limit); err == nil {
+			info, err = os.Stat(path)
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fairlead.Errorf(fairlead.CodeInternal, "blob %s (%s) is missing from the registry", b.Digest, b.Name).
 			Hintf("restore %s from a backup, or push the same bundle again", path).Cause(err)

@@ -75,7 +75,7 @@ type Registry struct {
 // Open makes or opens the registry in dir. It removes half-written files of a crash, so that one process at a time may
 // have dir open.
 func Open(dir string, kv KV) (*Registry, error) {
-	r := &Registry{blobs: blobs{dir}, kv: kv}
+	r := &Registry{blobs: blobs{dir: dir}, kv: kv}
 	if err := r.blobs.open(); err != nil {
 		return nil, fmt.Errorf("open registry %s: %w", dir, err)
 	}

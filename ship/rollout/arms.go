@@ -21,24 +21,29 @@ func (m *machine) arms() {
 		m.finish(Ended, Decision{Action: ActEnd, Reason: ReasonTimeOver, Text: fmt.Sprintf("The %s is over after %s. %s", m.p.Kind, d, m.report()), Evidence: Report(m.p, m.o)})
 		return
 	}
+	if m.close() {
+		return
+	}
 	b := m.p.Bandit
-	if m.p.Kind != KindBandit || b == nil || m.s.Paused != nil || m.o.Chance == nil || m.o.Now.Sub(m.s.Moved) < time.Duration(b.Every) {
+	if m.p.Kind != KindBandit || b == nil || m.s.Paused != nil || m.o.Chance == nil || m.o.Now.Sub(m.s.Moved) < time.Duration(b.Every) || m.frozen() != nil {
 		return
 	}
 	m.s.Moved = m.o.Now
-	weights := Thompson(*b, m.outcomes(b.Event), m.o.Chance)
+	open := m.open()
+	weights := Thompson(*b, m.outcomes(b.Event, open), m.o.Chance)
 	moved := false
-	for i := range m.s.Arms {
+	for i, arm := range open {
 		w := Share(math.Round(float64(weights[i])*1000) / 1000) // fewer moves of keys for nothing
-		moved = moved || math.Abs(float64(w-m.s.Arms[i].Traffic)) >= 0.01
+		moved = moved || math.Abs(float64(w-m.s.Arms[arm].Traffic)) >= 0.01
 		weights[i] = w
 	}
 	if !moved {
 		return
 	}
-	for i := range m.s.Arms {
-		m.s.Arms[i].Traffic = weights[i]
+	for i, arm := range open {
+		m.s.Arms[arm].Traffic = weights[i]
 	}
+	m.s.Moves++
 	m.decide(Decision{Action: ActWeights, Reason: ReasonMoreTraffic, Text: m.weightsText(b.Event)})
 }
 
@@ -65,23 +70,20 @@ func (m *machine) shares() string {
 	return strings.Join(parts, ", ")
 }
 
-// outcomes of an event in the order of the arms.
-func (m *machine) outcomes(event string) []Moments {
-	all := make([]Moments, len(m.s.Arms))
-	for i, a := range m.s.Arms {
-		for _, o := range m.o.Arms {
-			if o.Version == a.Version {
-				all[i] = o.Outcomes[event]
-			}
-		}
+// outcomes of an event, of the arms with these numbers.
+func (m *machine) outcomes(event string, arms []int) []Moments {
+	all := make([]Moments, len(arms))
+	for i, arm := range arms {
+		all[i] = m.seen(m.s.Arms[arm].Version).Outcomes[event]
 	}
 	return all
 }
 
 func (m *machine) weightsText(event string) string {
 	var parts []string
-	for i, o := range m.outcomes(event) {
-		parts = append(parts, fmt.Sprintf("v%d %.4g on average of %s", m.s.Arms[i].Version, o.mean(), count(float64(o.N))))
+	open := m.open()
+	for i, o := range m.outcomes(event, open) {
+		parts = append(parts, fmt.Sprintf("v%d %.4g on average of %s", m.s.Arms[open[i]].Version, o.mean(), count(float64(o.N))))
 	}
 	return fmt.Sprintf("Traffic follows %s: now %s (%s).", event, m.shares(), strings.Join(parts, "; "))
 }
@@ -149,7 +151,9 @@ const thompsonDraws = 2000
 
 // Thompson gives each arm the probability that it is the best, by draws from the posteriors of its event, and no arm less
 // than the floor. The beta posterior has a uniform prior and takes events in 0..1; the normal one is that of the mean with a
-// flat prior, and as wide as all values together where an arm has fewer than two. chance gives uniform numbers in [0, 1).
+// flat prior, and as wide as all values together where an arm has fewer than two. An arm of which fewer than leastOutcomes
+// events came gets an equal share at most: one that nothing is known of looks good where the others are known to be modest,
+// and would keep the traffic as long as nothing comes. chance gives uniform numbers in [0, 1).
 func Thompson(b Bandit, arms []Moments, chance func() float64) []Share {
 	draw := posterior(b, arms, chance)
 	wins := make([]float64, len(arms))
@@ -170,6 +174,35 @@ func Thompson(b Bandit, arms []Moments, chance func() float64) []Share {
 	rest := 1 - float64(b.Floor)*float64(len(arms))
 	for i, w := range wins {
 		shares[i] = b.Floor + Share(rest*w/thompsonDraws)
+	}
+	return modest(shares, arms)
+}
+
+// leastOutcomes that an arm needs to get more than an equal share.
+const leastOutcomes = 30
+
+// modest takes from arms that too little is known of what they have beyond an equal share, and gives it to the others in
+// proportion.
+func modest(shares []Share, arms []Moments) []Share {
+	equal := 1 / Share(len(shares))
+	var over, known Share
+	for i, s := range shares {
+		switch {
+		case arms[i].N >= leastOutcomes:
+			known += s
+		case s > equal:
+			over += s - equal
+		}
+	}
+	for i := range shares {
+		switch {
+		case known == 0:
+			shares[i] = equal
+		case arms[i].N >= leastOutcomes:
+			shares[i] += over * shares[i] / known
+		case shares[i] > equal:
+			shares[i] = equal
+		}
 	}
 	return shares
 }

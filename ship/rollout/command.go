@@ -80,7 +80,7 @@ func (m *machine) approvable() (int, error) {
 }
 
 func (m *machine) promote(d Decision) {
-	d.Evidence = newLook(m.p, m.s, m.o, true).judge()
+	d.Evidence = newLook(m.p, m.s, m.o, true).judge(m.s)
 	m.s.Paused = nil
 	if m.s.Phase == Baking {
 		d.Action, d.Text = ActComplete, fmt.Sprintf("Done: the bake was ended by hand after %s; the new version is live and the old one may go.", m.age())
@@ -95,7 +95,7 @@ func (m *machine) promote(d Decision) {
 }
 
 func (m *machine) abort(d Decision) {
-	d.Evidence = newLook(m.p, m.s, m.o, true).judge()
+	d.Evidence = newLook(m.p, m.s, m.o, true).judge(m.s)
 	if m.p.Kind != KindRollout {
 		d.Action, d.Text = ActEnd, fmt.Sprintf("The %s was ended by hand. %s", m.p.Kind, m.report())
 		m.finish(Ended, d)

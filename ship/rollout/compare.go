@@ -19,6 +19,8 @@ func (l look) latency(name string, g Gate, q float64) Evidence {
 	live, canary := l.latencies()
 	tolerated := anytime.Limit{Relative: g.Relative, Absolute: g.Absolute}
 	switch {
+	case l.bake && l.span > 0: // an hour is busier than the day
+		tolerated = times(tolerated, 4)
 	case l.bake:
 		tolerated = times(tolerated, 2)
 	case l.shadow: // copies wait behind the requests of clients
@@ -141,20 +143,11 @@ func (l look) pairs(name string, g Gate) Evidence {
 	case GateMismatch:
 		return l.share(name, g, counted{all, float64(p.Mismatched)}, 1)
 	}
-	sd := 0.0
-	if l.o.Live != nil {
-		sd = standardDeviation(l.o.Live.Total())
-	}
-	if sd == 0 || p.Scored == 0 {
+	limit := l.farOff()
+	if limit == 0 || p.Scored == 0 {
 		return Evidence{Finding: NoData, Unit: "rate"}
 	}
-	moved := 0.0
-	for bin := 1; bin < len(p.Difference); bin++ {
-		if fairlead.DifferenceBound(bin-1) >= sd/4 {
-			moved += float64(p.Difference[bin])
-		}
-	}
-	return l.share(name, g, counted{float64(p.Scored), moved}, rows)
+	return l.share(name, g, counted{float64(p.Scored), beyond(p.Difference, limit, fairlead.DifferenceBound)}, rows)
 }
 
 // fewestSegments: the level is divided by at least as many, so that it does not jump while segments are discovered.

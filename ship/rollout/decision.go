@@ -90,6 +90,8 @@ type Evidence struct {
 	LogE       float64 `json:"log_e"`     // natural logarithm of the evidence against "not worse"
 	Threshold  float64 `json:"threshold"` // harm when LogE reaches it: ln(1/Alpha)
 	Alpha      float64 `json:"alpha"`     // this gate's part of the budget in this stage
+	// Span is set where the counts are those of the bake's present window, as old as this; 0: of the whole stage.
+	Span Duration `json:"span,omitempty"`
 }
 
 // Side is one arm's numbers in a gate.

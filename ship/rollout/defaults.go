@@ -3,6 +3,7 @@ package rollout
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
@@ -31,6 +32,10 @@ func defaultGates() map[string]Gate {
 		GateDrift:      abort(true, 0, 0.05, 1),
 		GateSegments:   abort(false, 0.25, 0.005, 1),
 		GateFlips:      abort(true, 0, 0.1, 1),
+
+		GateSegmentLatency:    abort(false, 1, 0, 0.5),
+		GateSegmentDifference: abort(false, 0, 0.5, 0.5),
+
 		GateDifference: abort(false, 0, 0.5, 1),
 		GateMismatch:   abort(true, 0, 0.001, 1),
 		GateRatio:      {Mode: ModeHold},
@@ -149,13 +154,19 @@ func (p Policy) Validate() error {
 			return fairlead.Invalid("rollout policy: the metric %q is given twice, or has the name of a gate", m.Name)
 		}
 		names[m.Name] = true
+		if m.Mode == ModeAbort && m.Weight <= 0 {
+			return fairlead.Invalid("rollout policy: the metric %s has no weight, so no part of the budget", m.Name).Hintf("set mode: report, or a weight")
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Gates)) {
 		g := p.Gates[name]
 		switch {
-		case g.Required && (name == GateSegments || name == GateRatio):
+		case g.Required && (strings.HasPrefix(name, "segment") || name == GateRatio):
 			return fairlead.Invalid("rollout policy: the gate %s cannot be required: it only looks for harm", name)
-		case g.Required && g.Mode == ModeAbort && g.Relative <= 0 && g.Absolute <= 0:
+		case g.Absolute >= 1 && !strings.Contains(name, "latency") && g.Mode != ModeOff:
+			return fairlead.Invalid("rollout policy: the gate %s tolerates %g, and nothing it looks at exceeds 1: it would never close", name, g.Absolute).
+				Hintf("a rate or a distance is below 1: write absolute: 5%%, or mode: off")
+		case g.Required && (g.Mode == ModeAbort || g.Mode == ModeHold) && g.Relative <= 0 && g.Absolute <= 0:
 			return fairlead.Invalid("rollout policy: the gate %s is required but has no margin, which even an equal version could not meet", name).
 				Hintf("set relative or absolute, or required: false")
 		case g.Mode == ModeAbort && g.Weight <= 0:

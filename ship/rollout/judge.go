@@ -10,7 +10,7 @@ import (
 
 // Judge says what each gate of the current stage finds, with its numbers, in the order of GateNames and then of
 // Policy.Metrics. It is what a page shows between decisions; Step uses the same. Nothing is judged outside Running and Baking.
-func Judge(p Policy, s State, o Observation) []Evidence { return newLook(p, s, o, true).judge() }
+func Judge(p Policy, s State, o Observation) []Evidence { return newLook(p, s, o, true).judge(s) }
 
 // look is one stage's comparison at one moment.
 type look struct {
@@ -26,6 +26,8 @@ type look struct {
 	budget  float64 // of this stage and counting, all gates together
 	promote float64 // level of non-inferiority, per gate
 	restart float64 // part of the levels that this counting may spend
+
+	span Duration // of the bake's present window, where only that is looked at
 }
 
 func newLook(p Policy, s State, o Observation, bounds bool) look {
@@ -36,11 +38,11 @@ func newLook(p Policy, s State, o Observation, bounds bool) look {
 	l.stage = p.Stages[s.Stage]
 	l.shadow = l.stage.Traffic == 0
 	l.early = !bounds && (l.bake || o.Now.Sub(s.Entered) < time.Duration(l.stage.Time))
-	// Counting that begins anew is a new chance for a false alarm: the first has 4/5 of the level, each later one half of
-	// what is left.
+	// Counting that begins anew is a new chance for a false alarm: the first has 4/5 of the level, all later ones together the
+	// rest. No part is nothing: a stage whose gates cannot speak would be passed unseen.
 	l.restart = 0.8
 	if s.Restarts > 0 {
-		l.restart = 0.2 * math.Pow(0.5, float64(s.Restarts))
+		l.restart = 0.2 * anytime.SpendOnce(1, s.Restarts-1)
 	}
 	l.budget = p.Budget * (1 - l.metricsShare()) / float64(len(p.Stages)) * l.restart
 	l.promote = p.Promotion * l.restart
@@ -50,14 +52,14 @@ func newLook(p Policy, s State, o Observation, bounds bool) look {
 // gates that are judged in this kind of stage.
 func (l look) gates() []string {
 	switch {
-	case l.stage.Traffic == 0 && !l.shadow || l.restart == 0:
+	case l.stage.Traffic == 0 && !l.shadow:
 		return nil
 	case l.shadow:
-		return []string{GateErrors, GateInvalid, GateLatencyP50, GateDrift, GateSegments, GateFlips, GateDifference, GateMismatch}
+		return []string{GateErrors, GateInvalid, GateLatencyP50, GateDrift, GateSegments, GateSegmentLatency, GateSegmentDifference, GateFlips, GateDifference, GateMismatch}
 	case l.bake:
 		return []string{GateErrors, GateInvalid, GateLatencyP50, GateLatencyP95, GateLatencyP99, GateDrift, GateSegments}
 	}
-	return []string{GateErrors, GateInvalid, GateLatencyP50, GateLatencyP95, GateLatencyP99, GateDrift, GateSegments, GateRatio}
+	return []string{GateErrors, GateInvalid, GateLatencyP50, GateLatencyP95, GateLatencyP99, GateDrift, GateSegments, GateSegmentLatency, GateRatio}
 }
 
 // alpha is a gate's part of the stage's budget: by weight over the gates that are judged in it and may act.
@@ -102,22 +104,24 @@ func (l look) metricsShare() float64 {
 	return metrics / (metrics + gates)
 }
 
-func (l look) judge() []Evidence {
+func (l look) judge(s State) []Evidence {
 	var all []Evidence
+	var window *look
+	if l.bake {
+		l, window = l.halves(s)
+	}
 	for _, name := range l.gates() {
 		g := l.p.Gates[name]
 		if g.Mode == ModeOff || g.Mode == "" {
 			continue
 		}
-		e := l.gate(name, g)
+		e := window.ofWindow(name, g, l.gate(name, g))
 		e.Gate, e.Mode, e.Required = name, g.Mode, g.Required
 		all = append(all, e)
 	}
-	if l.restart > 0 {
-		for _, m := range l.p.Metrics {
-			if m.Mode != ModeOff {
-				all = append(all, l.metric(m))
-			}
+	for _, m := range l.p.Metrics {
+		if m.Mode != ModeOff {
+			all = append(all, l.metric(m))
 		}
 	}
 	return all
@@ -135,6 +139,10 @@ func (l look) gate(name string, g Gate) Evidence {
 		return l.drift(g)
 	case GateSegments:
 		return l.segments(g)
+	case GateSegmentLatency:
+		return l.segmentLatency(g)
+	case GateSegmentDifference:
+		return l.segmentDifference(g)
 	case GateRatio:
 		return l.ratio()
 	}
@@ -193,12 +201,12 @@ func (l look) rates(g Gate, live, canary []anytime.Cell, alpha float64) Evidence
 func (l look) ratesOf(g Gate, live, canary anytime.Cell, effect, alpha float64) Evidence {
 	live.Sum, canary.Sum = math.Min(live.Sum, live.N), math.Min(canary.Sum, canary.N) // counters are not read at one moment
 	q := anytime.Question{Alpha: alpha, Beta: l.promote, Interval: l.bounds}
-	tolerated := anytime.Limit{Relative: g.Relative, Absolute: g.Absolute}
+	tolerated := anytime.Limit{Relative: g.Relative, Absolute: math.Min(g.Absolute, 0.99)}
 	if l.bake { // the two were not counted at the same time
 		tolerated.Relative, tolerated.Absolute = 2*tolerated.Relative, 2*tolerated.Absolute
 		q.Tolerance = anytime.Limit{Relative: tolerated.Relative}
 	}
-	q.Margin = anytime.Limit{Relative: tolerated.Relative * l.stage.Slack, Absolute: tolerated.Absolute * l.stage.Slack}
+	q.Margin = anytime.Limit{Relative: tolerated.Relative * l.stage.Slack, Absolute: math.Min(tolerated.Absolute*l.stage.Slack, 0.99)}
 	v := anytime.RatesOf(live, canary, effect, q)
 	e := evidence("rate", v, alpha)
 	e.Live, e.Canary = Side{live.N, live.Sum, live.Mean()}, Side{canary.N, canary.Sum, canary.Mean()}

@@ -56,6 +56,10 @@ type ArmOutcome struct {
 	Version  fairlead.Version   `json:"version"`
 	Requests uint64             `json:"requests"`
 	Outcomes map[string]Moments `json:"outcomes,omitempty"` // by the name of a metric or business event
+
+	Live        bool            `json:"live,omitempty"`        // the version that answers where another one cannot
+	Tally       *fairlead.Tally `json:"tally,omitempty"`       // since the weights last changed; nil: none
+	Unavailable string          `json:"unavailable,omitempty"` // why it cannot answer at all; "" if it can
 }
 
 // Command is something a person does to a rollout.

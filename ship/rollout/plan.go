@@ -200,6 +200,9 @@ func (s *simulation) stage(i int, times float64, live *Baseline) fate {
 				out.waits = waitingFor(d)
 			}
 		}
+		if next.Window != state.Window {
+			obs.Canary = &fairlead.Tally{}
+		}
 		state = next
 	}
 	out.live = baseline(obs.Live)

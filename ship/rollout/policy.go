@@ -53,8 +53,13 @@ const (
 	GateLatencyP50 = "latency_p50" // latency quantiles
 	GateLatencyP95 = "latency_p95"
 	GateLatencyP99 = "latency_p99"
-	GateDrift      = "drift"      // largest difference between the two distribution functions of the score (Kolmogorov-Smirnov)
-	GateSegments   = "segments"   // errors and invalid answers in each segment, with control for their number
+	GateDrift      = "drift"    // largest difference between the two distribution functions of the score (Kolmogorov-Smirnov)
+	GateSegments   = "segments" // errors and invalid answers in each segment, with control for their number
+	// The latency of each segment, to an octave: a version that is slow for some. In shadow, and while both versions answer.
+	GateSegmentLatency = "segment_latency"
+	// Shadow: difference in each segment.
+	GateSegmentDifference = "segment_difference"
+
 	GateFlips      = "flips"      // shadow: share of requests where the answered class differs
 	GateDifference = "difference" // shadow: share of rows whose score moved by more than a quarter of the live scores' standard deviation
 	GateMismatch   = "mismatch"   // shadow: answers of another shape or type
@@ -65,7 +70,7 @@ const (
 func GateNames() []string {
 	return []string{
 		GateErrors, GateInvalid, GateLatencyP50, GateLatencyP95, GateLatencyP99, GateDrift, GateSegments,
-		GateFlips, GateDifference, GateMismatch, GateRatio,
+		GateSegmentLatency, GateSegmentDifference, GateFlips, GateDifference, GateMismatch, GateRatio,
 	}
 }
 

@@ -1,6 +1,10 @@
 package rollout
 
-import "time"
+import (
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+)
 
 // Format is the version of State's encoding.
 const Format = 1
@@ -40,6 +44,18 @@ type State struct {
 	Baseline *Baseline    `json:"baseline,omitempty"` // the live version in the last stage before 100 %
 	Arms     []ArmWeight  `json:"arms,omitempty"`     // experiment, bandit: current weights
 	Moved    time.Time    `json:"moved,omitzero"`     // bandit: when weights last moved
+	Moves    int          `json:"moves,omitempty"`    // experiment, bandit: how often weights have changed, each time a new counting
+	Closed   []ClosedArm  `json:"closed,omitempty"`   // experiment, bandit: versions that get nothing any more
+
+	Window     int             `json:"window,omitempty"`     // of the bake, from 0
+	WindowFrom time.Time       `json:"window_from,omitzero"` // when it began
+	Watched    *fairlead.Tally `json:"watched,omitempty"`    // the new version in the windows before it; never changed
+}
+
+// ClosedArm is a version of an experiment or a bandit that was taken out.
+type ClosedArm struct {
+	Version fairlead.Version `json:"version"`
+	Why     string           `json:"why"`
 }
 
 // Note is who did something, when and why.

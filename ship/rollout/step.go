@@ -94,7 +94,7 @@ func (m *machine) step() {
 		m.rollBack(ReasonBroken, "Rolled back: the new version cannot answer: "+m.o.Unavailable+".", nil)
 		return
 	}
-	evidence := newLook(m.p, m.s, m.o, false).judge()
+	evidence := newLook(m.p, m.s, m.o, false).judge(m.s)
 	for _, e := range evidence {
 		if e.Finding == Harm && e.Mode == ModeAbort {
 			full := m.withBounds(e)
@@ -109,10 +109,11 @@ func (m *machine) step() {
 			m.decide(Decision{Action: ActReport, Reason: ReasonHarm + e.Gate, Text: "Worth knowing: " + harmText(full, m.s.Phase == Baking) + "; the policy says report.", Evidence: []Evidence{full}})
 		}
 	}
-	if m.s.Paused != nil {
+	reason, text := m.missing(evidence)
+	if (m.s.Paused != nil || reason != "") && m.turn() || m.s.Paused != nil {
 		return
 	}
-	if reason, text := m.missing(evidence); reason != "" {
+	if reason != "" {
 		m.undecided(reason, text, evidence)
 		return
 	}
@@ -130,8 +131,11 @@ func (m *machine) countAgain() {
 	}
 	if m.s.Epoch != "" {
 		m.s.Restarts++
-		m.decide(Decision{Action: ActReport, Reason: ReasonRestarted, Text: fmt.Sprintf(
-			"Counting began anew in stage %s (a restart); the stage needs its evidence again, with what is left of the error budget.", m.s.StageName(m.p))})
+		m.s.WindowFrom = time.Time{}
+		if m.s.Phase == Baking {
+			m.s.WindowFrom = m.o.Now
+		}
+		m.decide(Decision{Action: ActReport, Reason: ReasonRestarted, Text: m.restartedText()})
 	}
 	m.s.Epoch = m.o.Epoch
 }
@@ -150,12 +154,12 @@ func (m *machine) missing(evidence []Evidence) (reason string, text func() strin
 			return ReasonHarm + e.Gate, func() string { return harmText(m.withBounds(e), m.s.Phase == Baking) }
 		}
 	}
-	least := stage.Time
+	least, age := stage.Time, m.o.Now.Sub(m.s.Entered)
 	if m.s.Phase == Baking {
-		least = m.p.Bake
+		least, age = m.p.Bake, m.watched()
 	}
 	name := m.s.StageName(m.p)
-	if m.o.Now.Sub(m.s.Entered) < time.Duration(least) {
+	if age < time.Duration(least) {
 		return ReasonTime, func() string { return fmt.Sprintf("stage %s lasts at least %s", name, least) }
 	}
 	if n := m.requests(); n < stage.Requests {
@@ -188,6 +192,9 @@ func (m *machine) requests() uint64 {
 		return 0
 	}
 	n := m.o.Canary.Total().Requests
+	if m.s.Watched != nil {
+		n += m.s.Watched.Total().Requests
+	}
 	if m.s.Phase != Baking {
 		if m.o.Live == nil {
 			return 0
@@ -284,6 +291,7 @@ func (m *machine) enter(next int, d Decision, why string) {
 	d.Action, d.Next = ActEnter, stage.Traffic.String()
 	m.s.Phase, m.s.Stage, m.s.Entered = Running, next, m.o.Now
 	m.s.Epoch, m.s.Restarts, m.s.Held, m.s.Reported = m.o.Epoch, 0, "", nil
+	m.s.Window, m.s.WindowFrom, m.s.Watched = 0, time.Time{}, nil
 	text := "The canary gets " + d.Next + " of the traffic"
 	switch stage.Traffic {
 	case 0:
@@ -302,7 +310,7 @@ func (m *machine) rollBack(reason, text string, evidence []Evidence) {
 }
 
 func (m *machine) complete(reason, text string) {
-	m.finish(Completed, Decision{Action: ActComplete, Reason: reason, Text: text, Evidence: m.boundsOf(newLook(m.p, m.s, m.o, false).judge())})
+	m.finish(Completed, Decision{Action: ActComplete, Reason: reason, Text: text, Evidence: m.boundsOf(newLook(m.p, m.s, m.o, false).judge(m.s))})
 }
 
 func (m *machine) finish(phase Phase, d Decision) {
@@ -316,11 +324,11 @@ func (m *machine) boundsOf(evidence []Evidence) []Evidence {
 	if len(evidence) == 0 {
 		return nil
 	}
-	return newLook(m.p, m.s, m.o, true).judge()
+	return newLook(m.p, m.s, m.o, true).judge(m.s)
 }
 
 func (m *machine) withBounds(e Evidence) Evidence {
-	for _, full := range newLook(m.p, m.s, m.o, true).judge() {
+	for _, full := range newLook(m.p, m.s, m.o, true).judge(m.s) {
 		if full.Gate == e.Gate {
 			return full
 		}

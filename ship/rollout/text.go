@@ -89,6 +89,10 @@ func describe(gate string) string {
 		return "the distribution of the scores"
 	case GateSegments:
 		return "failures"
+	case GateSegmentLatency:
+		return "the median latency"
+	case GateSegmentDifference:
+		return "scores that moved by more than a quarter of their standard deviation"
 	case GateFlips:
 		return "answers of another class"
 	case GateDifference:
@@ -112,8 +116,11 @@ func harmText(e Evidence, bake bool) string {
 		return fmt.Sprintf("%s (%s of %s)", percent(s.Value), count(s.Events), count(s.N))
 	}
 	where := ""
+	if e.Span > 0 {
+		where = fmt.Sprintf("in the last %s, ", e.Span)
+	}
 	if e.Segment != "" {
-		where = "in the segment " + e.Segment + ", "
+		where += "in the segment " + e.Segment + ", "
 	}
 	switch {
 	case e.Unit == "rate" && e.Live.N > 0 && e.Gate == GateRatio:
@@ -123,7 +130,7 @@ func harmText(e Evidence, bake bool) string {
 	case e.Unit == "rate":
 		return fmt.Sprintf("%s%s are %s where %s is tolerated; %s", where, describe(e.Gate), of(e.Canary), percent(e.Tolerance), proof)
 	case e.Unit == "seconds":
-		return fmt.Sprintf("%s is %s against %s of %s (%s and %s requests), more than the tolerated %s; %s", describe(e.Gate),
+		return fmt.Sprintf("%s%s is %s against %s of %s (%s and %s requests), more than the tolerated %s; %s", where, describe(e.Gate),
 			seconds(e.Canary.Value), seconds(e.Live.Value), reference, count(e.Canary.N), count(e.Live.N), seconds(e.Live.Value+e.Tolerance), proof)
 	case e.Unit == "distance":
 		return fmt.Sprintf("%s differs from that of %s by %.3f where %.3g is tolerated (%s and %s scores); %s",
@@ -277,6 +284,9 @@ func (e Evidence) line() string {
 	text += fmt.Sprintf(", α %.2g", e.Alpha)
 	if e.Segment != "" {
 		text += ", worst in " + e.Segment
+	}
+	if e.Span > 0 {
+		text += ", in the last " + e.Span.String()
 	}
 	return text
 }

@@ -37,6 +37,7 @@ type world struct {
 	obs       Observation
 	decisions []Decision
 	stage     int
+	window    int
 	baking    bool
 	shape     map[float64][]float64 // of latencies, by median
 }
@@ -77,8 +78,8 @@ func (w *world) decide() {
 func (w *world) take(state State, decisions []Decision) {
 	w.state = state
 	w.decisions = append(w.decisions, decisions...)
-	if baking := state.Phase == Baking; state.Stage != w.stage || baking != w.baking {
-		w.stage, w.baking = state.Stage, baking
+	if baking := state.Phase == Baking; state.Stage != w.stage || baking != w.baking || state.Window != w.window {
+		w.stage, w.baking, w.window = state.Stage, baking, state.Window
 		w.reset()
 	}
 }

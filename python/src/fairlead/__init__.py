@@ -52,6 +52,9 @@ def push(
     task: str | None = None,
     classes: Sequence[Any] | None = None,
     time: str | None = None,
+    tests: Sequence[Mapping[str, Any]] | None = None,
+    test: bool = False,
+    rollout: bool | str | Mapping[str, Any] = False,
     force: bool = False,
     trained_on: str | Sequence[str] | None = None,
     quantized_from: str | None = None,
@@ -74,6 +77,11 @@ def push(
         task: "binary", "multiclass", "regression" or "none"; estimators know theirs.
         classes: names of the classes in order of the score's columns; estimators know theirs.
         time: the reference's column of event times. With it, windows are compared with the same hours of the week.
+        tests: what the version must keep, a list like that of ``tests`` in fairlead.yaml (docs/testing.md):
+            ``[{"metric": "auroc", "at_least": 0.7, "by": "origin"}]``. They stay with it; a bundle folder has its own.
+        test: store it only if it passes its tests; else the error's code is "conflict" and it names those that failed.
+        rollout: put it live step by step instead of at once, where another version is live: True, or the policy, as a
+            mapping or as YAML: ``{"stages": ["5%", "50%", "100%"]}``.
         force: also where the signature breaks the clients of the version that is live, or that the alias points at.
         trained_on: lineage: the data it was trained on, as you call it.
         quantized_from: lineage: a version such as "flights@3" or "flights:champion".
@@ -98,6 +106,9 @@ def push(
             task=task,
             classes=classes,
             time=time,
+            tests=tests,
+            test=test,
+            rollout=rollout,
             force=force,
             trained_on=trained_on,
             quantized_from=quantized_from,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from . import answers, events, labels, rows
 from .errors import FairleadError, FairleadWarning
-from .package import about, package
+from .package import about, package, policy
 from .transport import Transport, segment
 from .version import ModelVersion
 
@@ -80,13 +80,16 @@ class Client:
         task: str | None = None,
         classes: Sequence[Any] | None = None,
         time: str | None = None,
+        tests: Sequence[Mapping[str, Any]] | None = None,
+        test: bool = False,
+        rollout: bool | str | Mapping[str, Any] = False,
         force: bool = False,
         trained_on: str | Sequence[str] | None = None,
         quantized_from: str | None = None,
         distilled_from: str | None = None,
     ) -> ModelVersion:
         """Pushes a model; see :func:`fairlead.push`."""
-        sent = package(model, name, about(reference, features, label, task, classes, time))
+        sent = package(model, name, about(reference, features, label, task, classes, time, tests))
         path = f"/api/v1/models/{segment(sent.name)}/versions"
         # Profiling a large reference takes longer than an ordinary answer.
         http = Transport(self.server, _PUSH_TIMEOUT, self._handler)
@@ -94,6 +97,9 @@ class Client:
             said = {
                 "alias": alias,
                 "force": "true" if force else None,
+                "test": "true" if test else None,
+                "rollout": "true" if rollout is not False else None,
+                "policy": policy(rollout),
                 "trained_on": [trained_on] if isinstance(trained_on, str) else trained_on,
                 "quantized_from": quantized_from,
                 "distilled_from": distilled_from,

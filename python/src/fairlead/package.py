@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class About:
     task: str | None = None
     classes: list[str] | None = None
     time: str | None = None
+    tests: list[dict[str, Any]] | None = None
 
     def __bool__(self) -> bool:
         return any(v is not None for v in vars(self).values())
@@ -52,6 +54,7 @@ def about(
     task: str | None = None,
     classes: Sequence[Any] | None = None,
     time: str | None = None,
+    tests: Sequence[Mapping[str, Any]] | None = None,
 ) -> About:
     """Checks what the caller says about a model. reference may be the path of a Parquet or CSV file."""
     if isinstance(reference, str | Path):
@@ -72,7 +75,34 @@ def about(
         raise FairleadError(
             f"label must be a name or {{'name': …, 'delay': …}}, got {label!r}", hint='for example label="late"'
         )
-    return About(reference, features, label, task, class_names(classes) if classes is not None else None, time)
+    if tests is not None and not (isinstance(tests, list | tuple) and all(isinstance(t, Mapping) for t in tests)):
+        raise FairleadError(
+            f"tests must be a list of dicts, got {tests!r}",
+            hint='for example tests=[{"metric": "auroc", "at_least": 0.7}]',
+        )
+    return About(
+        reference,
+        features,
+        label,
+        task,
+        class_names(classes) if classes is not None else None,
+        time,
+        [dict(t) for t in tests] if tests is not None else None,
+    )
+
+
+def policy(rollout: bool | str | Mapping[str, Any]) -> str | None:
+    """The policy of a rollout as the server reads it; None: the deployment's own."""
+    if isinstance(rollout, bool):
+        return None
+    if isinstance(rollout, str) and rollout.strip():
+        return rollout
+    if isinstance(rollout, Mapping):
+        return json.dumps(rollout, ensure_ascii=False)
+    raise FairleadError(
+        f"rollout must be True, or a policy as a dict or as YAML, got {rollout!r}",
+        hint='for example rollout={"stages": ["5%", "100%"]}',
+    )
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
@@ -184,6 +214,7 @@ def _bundle(
 ) -> Package:
     entries["task"] = task
     entries["label"] = dict(says.label) if says.label else None
+    entries["tests"] = says.tests
     files = {"model.onnx": data}
     if reference is not None:
         files["reference.parquet"] = bundle.parquet(reference, says.time)

@@ -19,6 +19,7 @@ class ModelVersion:
         digest: of the content, ``sha256:…``.
         deployment: the deployment that now serves it.
         existing: the same content was there already; no new version was made.
+        rollout: by which it goes live: id, stage and share of the traffic; None: it is live.
         notes: what the server noticed, for example features without a reference.
     """
 
@@ -35,6 +36,7 @@ class ModelVersion:
     notes: list[str] = field(default_factory=list)
     deployment: str = ""
     existing: bool = False
+    rollout: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> ModelVersion:

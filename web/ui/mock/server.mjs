@@ -4,6 +4,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import * as registry from "./registry.mjs";
+import * as rollouts from "./rollouts.mjs";
 import { columns, day, first, incidents, measure, now, random, realised, rowsIn, size, windows } from "./flights.mjs";
 
 const port = Number(process.argv[2] ?? 8090);
@@ -47,7 +49,7 @@ function deployments() {
         report: ["8 golden vectors: all within 1e-5", "alone, in batches and padded: the same answers", "22.4 µs a row: batches gain nothing"],
       },
     },
-    { name: "churn", model: "churn", version: 3, digest: "sha256:41d2e8a0b7c96f1355de", task: "binary", state: "ready", live: { ...idle, requests_per_second: 2.4, rows_per_second: 2.4, p50_ms: 0.34, p95_ms: 0.9, p99_ms: 1.6 }, rows: 1284, labelled: 0, from: iso(first), to: iso(first + 2 * day), firing: 0, drifted: [], history: past.map((p) => ({ ...p, rows: p.rows / 2600 })), annotations: null },
+    { name: "churn", model: "churn", version: 3, digest: "sha256:41d2e8a0b7c96f1355de", task: "binary", state: "ready", live: { ...idle, requests_per_second: 2.4, rows_per_second: 2.4, p50_ms: 0.34, p95_ms: 0.9, p99_ms: 1.6 }, rows: 1284, labelled: 0, from: iso(first), to: iso(first + 2 * day), firing: 0, drifted: [], history: past.map((p) => ({ ...p, rows: p.rows / 2600 })), annotations: null, rollout: rollouts.standing() },
     { name: "fresh", model: "fresh", version: 1, digest: "sha256:b87700e4d91c2a6f0c33", task: "regression", state: "ready", live: idle, rows: 0, labelled: 0, firing: 0, drifted: null, history: null, annotations: null },
     { name: "fraud", model: "fraud", version: 2, digest: "sha256:0c55b1f2e3a49d8876ab", task: "binary", state: "failed", reason: "model.onnx: opset 29 is newer than this engine's 25; export with opset_version=25 or lower", live: idle, rows: 0, labelled: 0, firing: 0, drifted: null, history: null, annotations: null },
   ];
@@ -125,8 +127,15 @@ const model = (name, version, more = {}) => ({
 });
 
 const models = () => [
-  { name: "flights", aliases: { champion: 1 }, versions: [model("flights", 1, { reference: { rows: 923_114, from: "2001-01-01T00:00:00Z", to: "2001-02-28T23:59:00Z", phases: true } })] },
-  { name: "churn", aliases: null, versions: [model("churn", 3, { notes: ["no reference given: drift cannot be measured"] }), model("churn", 2)] },
+  { name: "flights", aliases: registry.aliases.flights, versions: [model("flights", 1, { reference: { rows: 923_114, from: "2001-01-01T00:00:00Z", to: "2001-02-28T23:59:00Z", phases: true } })] },
+  {
+    name: "churn", aliases: registry.aliases.churn,
+    versions: [
+      model("churn", 4, { created: "2026-06-01T07:58:00Z", variants: registry.variants, card: registry.card.name, tests: 12, notes: ["no reference given: drift cannot be measured"] }),
+      model("churn", 3, { notes: ["no reference given: drift cannot be measured"] }), model("churn", 2),
+    ],
+    removed: [{ model: "churn", version: 1, digest: "sha256:77ac10b9e3d25f", removed: "2026-05-03T12:00:00Z", by: "ada" }],
+  },
 ];
 
 function sql(body) {
@@ -139,7 +148,9 @@ function sql(body) {
 
 const fail = (status, error, code, hint) => ({ status, body: { error, code, hint } });
 
-function api(url, body) {
+const json = (body) => JSON.parse(body || "{}");
+
+function api(url, body, { method, headers }) {
   const parts = url.pathname.split("/").slice(3).map(decodeURIComponent);
   const ok = (x) => (x === undefined ? fail(404, "There is nothing like that here.", "not_found", "GET /api/v1/deployments lists what there is.") : { status: 200, body: x });
   switch (parts[0]) {
@@ -149,7 +160,14 @@ function api(url, body) {
     }
     case "models":
       if (parts[4] === "example") return ok({ source: "reference", request: { instances: [{ scheduled_minute: 1065, hour: 17, weekday: 4, distance: 733, origin: "ATL", destination: "O'Hare" }] } });
+      if (parts[4] === "lineage") return ok(registry.lineage(parts[1], Number(parts[3])));
+      if (parts[4] === "signatures") return ok(registry.signatures(parts[1], Number(parts[3])));
+      if (parts[4] === "card") return ok(registry.card);
+      if (parts[2] === "history") return ok(registry.history(parts[1]));
+      if (parts[2] === "aliases") return registry.move(parts[1], parts[3], json(body), headers["if-none-match"] ? "0" : headers["if-match"]);
       return ok(models());
+    case "pipelines":
+      return ok(registry.pipelines);
     case "alerts":
       return ok(alerts());
     case "sql": {
@@ -158,6 +176,8 @@ function api(url, body) {
     }
     case "deployments":
       if (parts.length === 1) return ok(deployments());
+      if (/^roll/.test(parts[2]) && parts[1] === "churn") return rollouts.answer(method, parts.slice(2), url.searchParams, json(body));
+      if (parts[2] === "rollouts") return ok([]);
       if (parts[2] === "drift" && parts[3]) return ok(distribution(parts[3], url.searchParams));
       if (parts[2] === "drift") return ok(drift(parts[1], url.searchParams));
       if (parts[2] === "metrics") return ok(metrics(parts[1], url.searchParams));
@@ -182,8 +202,12 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://localhost");
   let body = "";
   for await (const chunk of request) body += chunk;
+  if (url.pathname.startsWith("/mock/rollout/")) {
+    response.writeHead(rollouts.choose(url.pathname.split("/").pop()) ? 204 : 404).end();
+    return;
+  }
   if (url.pathname.startsWith("/api/v1/")) {
-    const answer = api(url, body);
+    const answer = api(url, body, request);
     response.writeHead(answer.status, { "Content-Type": "application/json" }).end(JSON.stringify(answer.body));
     return;
   }

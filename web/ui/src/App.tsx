@@ -5,6 +5,7 @@ import { parseRoute, usePath } from "./lib/route";
 import { DeploymentPage } from "./pages/DeploymentPage";
 import { Models } from "./pages/Models";
 import { Overview } from "./pages/Overview";
+import { Pipelines } from "./pages/Pipelines";
 import { Sql } from "./pages/Sql";
 
 export function App() {
@@ -29,6 +30,8 @@ function Page({ path }: { path: string }) {
       return <DeploymentPage name={route.name} />;
     case "models":
       return <Models />;
+    case "pipelines":
+      return <Pipelines />;
     case "sql":
       return <Sql />;
     case "unknown":

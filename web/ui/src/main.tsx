@@ -8,6 +8,7 @@ import "./styles/parts.css";
 import "./styles/timeline.css";
 import "./styles/detail.css";
 import "./styles/pages.css";
+import "./styles/rollout.css";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root");

@@ -31,14 +31,14 @@ export function get<T>(
   return call<T>(base + path + (text ? `?${text}` : ""), signal ? { signal } : {});
 }
 
-export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  const init: RequestInit = {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  };
-  return call<T>(base + path, signal ? { ...init, signal } : init);
-}
+export const post = <T>(path: string, body: unknown): Promise<T> => send<T>("POST", path, body);
+
+/** put writes one resource; match is the version it must stand at now, which makes it a compare-and-set. */
+export const put = <T>(path: string, body: unknown, match?: number): Promise<T> =>
+  send<T>("PUT", path, body, match === undefined ? {} : match === 0 ? { "If-None-Match": "*" } : { "If-Match": `"${match}"` });
+
+const send = <T>(method: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<T> =>
+  call<T>(base + path, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 
 /** Inferred is the answer to one inference. NaN and the infinities, which JSON does not have, are null in it. */
 export interface Inferred {

@@ -1,5 +1,8 @@
 import { keepPreviousData, QueryClient, useQuery } from "@tanstack/react-query";
 import { Failure, get } from "./client";
+import type { Pipeline } from "./pipeline";
+import type { AliasMove, Lineage, ModelCardText, Signatures } from "./registry";
+import type { Explanation, Rollout } from "./rollout";
 import type { Alert, Deployment, Distribution, Drift, Grain, Metrics, Model, ModelExample, Status } from "./types";
 
 /** How often the page asks again, in milliseconds. Polling rests while the tab is hidden. */
@@ -94,4 +97,57 @@ export const useDistribution = (name: string, column: string, grain: Grain, star
     queryFn: ({ signal }) => get(`${d(name)}/drift/${encodeURIComponent(column)}`, { grain, start }, signal),
     refetchInterval: every.slow,
     placeholderData: (previous) => (previous?.column === column ? previous : undefined),
+  });
+
+/** useRollouts lists a deployment's rollouts, newest first. running, the id of the one under way, asks anew when it changes. */
+export const useRollouts = (name: string, running: string | undefined) =>
+  useQuery<Rollout[], Failure>({
+    queryKey: ["rollouts", name, running ?? ""],
+    queryFn: async ({ signal }) => (await get<Rollout[] | null>(`${d(name)}/rollouts`, {}, signal)) ?? [],
+    refetchInterval: every.lazy,
+    placeholderData: (previous, query) => (query?.queryKey[1] === name ? previous : undefined),
+  });
+
+/** useExplanation follows a rollout with every decision and what its gates say now; one that is over does not change. */
+export const useExplanation = (name: string, id: string, over: boolean) =>
+  useQuery<Explanation, Failure>({
+    queryKey: ["rollout", name, id, over],
+    queryFn: ({ signal }) => get(`${d(name)}/rollout/explain`, { id }, signal),
+    refetchInterval: over ? every.lazy : every.fast,
+    placeholderData: (previous) => (previous?.id === id ? previous : undefined),
+  });
+
+const v = (model: string, version: number) => `/models/${encodeURIComponent(model)}/versions/${version}`;
+
+export const useAliasHistory = (model: string) =>
+  useQuery<AliasMove[], Failure>({
+    queryKey: ["aliases", model],
+    queryFn: async ({ signal }) => (await get<AliasMove[] | null>(`/models/${encodeURIComponent(model)}/history`, {}, signal)) ?? [],
+  });
+
+export const useLineage = (model: string, version: number) =>
+  useQuery<Lineage, Failure>({
+    queryKey: ["lineage", model, version],
+    queryFn: ({ signal }) => get(`${v(model, version)}/lineage`, {}, signal),
+  });
+
+export const useSignatures = (model: string, version: number) =>
+  useQuery<Signatures, Failure>({
+    queryKey: ["signatures", model, version],
+    queryFn: ({ signal }) => get(`${v(model, version)}/signatures`, {}, signal),
+  });
+
+/** useCard never changes: a version is what it is. */
+export const useCard = (model: string, version: number) =>
+  useQuery<ModelCardText, Failure>({
+    queryKey: ["card", model, version],
+    queryFn: ({ signal }) => get(`${v(model, version)}/card`, {}, signal),
+    staleTime: Infinity,
+  });
+
+export const usePipelines = () =>
+  useQuery<Pipeline[], Failure>({
+    queryKey: ["pipelines"],
+    queryFn: async ({ signal }) => (await get<Pipeline[] | null>("/pipelines", {}, signal)) ?? [],
+    refetchInterval: every.slow,
   });

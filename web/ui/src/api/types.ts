@@ -1,6 +1,9 @@
 // The control API's types: the same names, units and nullability as api/control.go. Times are RFC 3339 in UTC.
 // Go writes an empty list as null or [], so every list may be null here.
 
+import type { Origin, RemovedVersion, Variant } from "./registry";
+import type { DeploymentRollout } from "./rollout";
+
 export type Time = string;
 export type Grain = "hour" | "day";
 export type List<T> = T[] | null;
@@ -46,6 +49,10 @@ export interface ModelVersion {
   label?: string;
   reference?: RefInfo | null;
   notes?: List<string>;
+  variants?: List<Variant>;
+  origins?: List<Origin>;
+  card?: string;
+  tests?: number;
 }
 
 /** ModelExample is a request that a version answers. */
@@ -58,6 +65,7 @@ export interface Model {
   name: string;
   aliases: Record<string, number> | null;
   versions: List<ModelVersion>;
+  removed?: List<RemovedVersion>;
 }
 
 export interface Live {
@@ -124,6 +132,7 @@ export interface Deployment {
   drifted: List<string>;
   history: List<LivePoint>;
   annotations: List<Annotation>;
+  rollout?: DeploymentRollout | null;
   serving?: Serving | null;
 }
 

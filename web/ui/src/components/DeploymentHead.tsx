@@ -3,6 +3,7 @@ import { compact, digest } from "../lib/format";
 import { deploymentPath } from "../lib/route";
 import { at, day, moment } from "../lib/time";
 import { Link } from "./Link";
+import { RolloutChip } from "./rollout/RolloutChip";
 
 interface Props {
   d: Deployment;
@@ -30,6 +31,7 @@ export function DeploymentHead({ d, all, version }: Props) {
       <div className="head-line">
         <h1>{d.name}</h1>
         <span className={`state ${d.state}`}>{d.state}</span>
+        {d.rollout && <RolloutChip rollout={d.rollout} />}
         <span className="head-facts">
           <span>{d.model}@{d.version}</span>
           <code title={d.digest}>{digest(d.digest)}</code>

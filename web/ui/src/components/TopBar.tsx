@@ -10,6 +10,7 @@ import { Segmented } from "./Segmented";
 const pages = [
   { href: "/", label: "Deployments", active: (p: string) => p === "/" || p.startsWith("/d/") },
   { href: "/models", label: "Models", active: (p: string) => p === "/models" },
+  { href: "/pipelines", label: "Pipelines", active: (p: string) => p === "/pipelines" },
   { href: "/sql", label: "SQL", active: (p: string) => p === "/sql" },
 ];
 

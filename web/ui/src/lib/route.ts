@@ -5,13 +5,14 @@ export type Route =
   | { page: "overview" }
   | { page: "deployment"; name: string }
   | { page: "models" }
+  | { page: "pipelines" }
   | { page: "sql" }
   | { page: "unknown" };
 
 export function parseRoute(pathname: string): Route {
   const parts = pathname.split("/").filter(Boolean);
   if (parts.length === 0) return { page: "overview" };
-  if (parts.length === 1 && (parts[0] === "models" || parts[0] === "sql")) return { page: parts[0] };
+  if (parts.length === 1 && (parts[0] === "models" || parts[0] === "pipelines" || parts[0] === "sql")) return { page: parts[0] };
   if (parts.length === 2 && parts[0] === "d") {
     try {
       return { page: "deployment", name: decodeURIComponent(parts[1]!) };

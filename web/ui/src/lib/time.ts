@@ -35,6 +35,9 @@ export const clock = (t: number): string => `${two(new Date(t).getUTCHours())}:$
 /** moment writes 14 Mar 2001, 15:04. */
 export const moment = (t: number): string => `${day(t)}, ${clock(t)}`;
 
+/** stamp writes 14 Mar 2001, 15:04:05. */
+export const stamp = (t: number): string => `${moment(t)}:${two(new Date(t).getUTCSeconds())}`;
+
 /** windowName writes a window: Wed 14 Mar 2001, or Wed 14 Mar 2001, 15:00–16:00. */
 export function windowName(start: number, grain: Grain): string {
   const name = `${weekdays[new Date(start).getUTCDay()]} ${day(start)}`;

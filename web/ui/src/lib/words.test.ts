@@ -55,6 +55,7 @@ describe("routes", () => {
     ["/d/a%2Fb", { page: "deployment", name: "a/b" }],
     ["/d/%E0%A4%A", { page: "unknown" }],
     ["/models", { page: "models" }],
+    ["/pipelines", { page: "pipelines" }],
     ["/sql/", { page: "sql" }],
     ["/nowhere", { page: "unknown" }],
   ])("%s", (path, want) => expect(parseRoute(path)).toEqual(want));

@@ -11,6 +11,7 @@ import { DriftCard } from "../components/DriftCard";
 import { LiveStrip } from "../components/LiveStrip";
 import { MetricsCard } from "../components/MetricsCard";
 import { Command, Empty, Refusal, Skeleton } from "../components/Notice";
+import { RolloutCard } from "../components/rollout/RolloutCard";
 import { labelCommand, predictCommand, pushCommand } from "../lib/commands";
 import { useTitle } from "../lib/hooks";
 import { useSelection } from "../lib/route";
@@ -69,7 +70,8 @@ function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
   const [hover] = useState(createHover);
   const alerts = useAlerts();
   const models = useModels();
-  const version = models.data?.find((m) => m.name === d.model)?.versions?.find((x) => x.version === d.version);
+  const versions = models.data?.find((m) => m.name === d.model)?.versions ?? [];
+  const version = versions.find((x) => x.version === d.version);
   const mine = useMemo(() => (alerts.data ?? []).filter((a) => a.deployment === d.name), [alerts.data, d.name]);
   const { selected } = v;
 
@@ -78,6 +80,7 @@ function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
       <DeploymentHead d={d} all={all} version={version} />
       {d.state === "failed" && <div className="refusal" role="alert"><b>This deployment does not serve.</b><p>{d.reason}</p></div>}
       <LiveStrip deployment={d} />
+      <RolloutCard d={d} versions={versions} />
       {d.rows === 0 && v.starts.length === 0 ? (
         <>
           <NoRows d={d} version={version} />

@@ -1,6 +1,8 @@
 import { useState } from "react";
 import { useModels } from "../api/queries";
 import type { Model, ModelVersion, Tensor } from "../api/types";
+import { Aliases } from "../components/models/Aliases";
+import { CardText, LineageOf, Signed, Variants } from "../components/models/VersionFacts";
 import { TryIt } from "../components/TryIt";
 import { Command, Empty, Refusal, Skeleton } from "../components/Notice";
 import { pushCommand } from "../lib/commands";
@@ -37,23 +39,44 @@ function ModelCard({ model }: { model: Model }) {
       <header className="card-head">
         <h2>{model.name}</h2>
         <span className="hint">{plural(versions.length, "version")}</span>
+        <Aliases model={model} />
       </header>
       {versions.map((v, i) => (
-        <details key={v.digest + v.version} open={i === 0} className="version">
-          <summary>
-            <b>v{v.version}</b>
-            {aliases.filter(([, n]) => n === v.version).map(([a]) => (
-              <span key={a} className="chip alias">{a}</span>
-            ))}
-            <code title={v.digest}>{digest(v.digest)}</code>
-            <span>{bytes(v.size_bytes)}</span>
-            <span className="when">{moment(at(v.created) ?? 0)} UTC</span>
-          </summary>
-          <VersionBody v={v} />
-          <Trial v={v} />
-        </details>
+        <Version key={v.digest + v.version} v={v} first={i === 0} aliases={aliases.filter(([, n]) => n === v.version).map(([a]) => a)} />
+      ))}
+      {(model.removed ?? []).map((r) => (
+        <p key={r.version} className="version removed" data-testid={`removed-${model.name}-${r.version}`}>
+          <b>v{r.version}</b>
+          <span className="chip">removed</span>
+          <code title={r.digest}>{digest(r.digest)}</code>
+          <span className="when">{moment(at(r.removed) ?? 0)} UTC{r.by && `, by ${r.by}`}</span>
+        </p>
       ))}
     </section>
+  );
+}
+
+function Version({ v, first, aliases }: { v: ModelVersion; first: boolean; aliases: string[] }) {
+  const [open, setOpen] = useState(first);
+  return (
+    <details open={first} className="version" onToggle={(e) => setOpen(e.currentTarget.open)} data-testid={`version-${v.model}-${v.version}`}>
+      <summary>
+        <b>v{v.version}</b>
+        {aliases.map((a) => (
+          <span key={a} className="chip alias">{a}</span>
+        ))}
+        <code title={v.digest}>{digest(v.digest)}</code>
+        <span>{bytes(v.size_bytes)}</span>
+        {(v.tests ?? 0) > 0 && <span>{plural(v.tests ?? 0, "test")}</span>}
+        <span className="when">{moment(at(v.created) ?? 0)} UTC</span>
+      </summary>
+      {open && (
+        <>
+          <VersionBody v={v} />
+          <Trial v={v} />
+        </>
+      )}
+    </details>
   );
 }
 
@@ -88,8 +111,17 @@ function VersionBody({ v }: { v: ModelVersion }) {
           )}
         </dd>
         <dt>Digest</dt>
-        <dd><code className="long">{v.digest}</code></dd>
+        <dd>
+          <code className="long">{v.digest}</code>{" "}
+          <a href={`/api/v1/models/${encodeURIComponent(v.model)}/export?version=${v.version}`} download={`${v.model}-${v.version}.tar`}>export as a file</a>
+        </dd>
+        <dt>Signed</dt>
+        <dd><Signed v={v} /></dd>
+        <dt>Lineage</dt>
+        <dd><LineageOf v={v} /></dd>
       </dl>
+      {(v.variants ?? []).length > 1 && <Variants all={v.variants ?? []} />}
+      {v.card && <CardText v={v} />}
       <Signature title="Inputs" tensors={v.inputs ?? []} />
       <Signature title="Outputs" tensors={v.outputs ?? []} />
       {(v.notes ?? []).length > 0 && (

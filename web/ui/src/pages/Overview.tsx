@@ -2,6 +2,7 @@ import { useDeployments } from "../api/queries";
 import type { Deployment } from "../api/types";
 import { Sparkline } from "../charts/Sparkline";
 import { Stat } from "../components/LiveStrip";
+import { RolloutChip } from "../components/rollout/RolloutChip";
 import { Link } from "../components/Link";
 import { Command, Empty, Refusal, Skeleton } from "../components/Notice";
 import { labelCommand, predictCommand, pushCommand } from "../lib/commands";
@@ -35,6 +36,7 @@ function DeploymentCard({ d }: { d: Deployment }) {
     <Link href={deploymentPath(d.name)} className="card deployment" data-testid={`deployment-${d.name}`}>
       <header className="card-head">
         <h2>{d.name}</h2>
+        {d.rollout && <RolloutChip rollout={d.rollout} />}
         <span className={`state ${d.state}`}>{d.state}</span>
       </header>
       <p className="card-sub">
