@@ -39,11 +39,11 @@ const RestSegment = "(others)"
 
 // Comparison adds up pairs. The zero value is not ready: use New.
 type Comparison struct {
-	opt        Options
-	tally      fairlead.PairTally
-	recorded   []float64 // scores of the rows where both have one
-	replayed   []float64
-	segments   map[string]*fairlead.PairSegment
+	opt      Options
+	tally    fairlead.PairTally
+	recorded []float64 // scores of the rows where both have one
+	replayed []float64
+	segments map[string]*fairlead.PairSegment
 }
 
 // New makes an empty comparison.
