@@ -73,6 +73,8 @@ type Options struct {
 	References  References
 	Alerts      Alerts
 	SQL         SQL
+	Replay      Replay
+	Rows        Rows
 	MaxUpload   int64 // bytes of one pushed model
 }
 
@@ -114,6 +116,8 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerMetrics(hapi)
 	s.registerAlerts(hapi)
 	s.registerSQL(hapi)
+	s.registerReplay(hapi)
+	s.registerRows(hapi)
 	mux.HandleFunc("GET /api/docs", docs(hapi))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fairlead.NotFound("there is no %s %s", r.Method, r.URL.Path).Hintf("the control API is described at /api/docs"))

@@ -72,6 +72,7 @@ type App struct {
 	testing      turns    // of tests
 	listener     net.Listener
 	defaultModel atomic.Pointer[string] // of the cloud's contract
+	replaying    atomic.Bool            // one at a time
 	core         *serve.Server
 	cache        *cache.Cache   // nil: answers are not kept
 	tracer       *trace.Tracer  // nil: nothing is traced

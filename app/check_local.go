@@ -103,11 +103,16 @@ func (w *Workbench) otherThan(c *candidate, against string) other {
 	}
 }
 
+// NamesFile says whether what a user named can only be a file or a folder, and no version on a server.
+func NamesFile(what string) bool {
+	return strings.ContainsRune(what, filepath.Separator) || slices.Contains([]string{".onnx", ".tar"}, filepath.Ext(what))
+}
+
 // open reads what the user named.
 func (w *Workbench) open(ctx context.Context, what, variant string) (*candidate, error) {
 	info, err := os.Stat(what)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && w.Fetch != nil && !strings.ContainsRune(what, filepath.Separator):
+	case errors.Is(err, fs.ErrNotExist) && w.Fetch != nil && !NamesFile(what):
 		var b bytes.Buffer
 		if err := w.Fetch(ctx, what, &b); err != nil {
 			return nil, err

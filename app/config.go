@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
-	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/serve/cloud"
 	"github.com/fairlead-ml/fairlead/serve/limit"
 )
@@ -35,7 +34,7 @@ type Config struct {
 	MemoryMB  int   // DuckDB's memory limit
 
 	PartitionAfter time.Duration // after the end of a day, by event time, its rows move into files
-	Keep           evalstore.Keep
+	Keep           Keep          // of rows and profiles; the zero Keep: all
 
 	Processes    bool          // process steps of pipelines may run programs, with the server's rights
 	Trees        bool          // tree ensembles run on fairlead's own engine where its answers are those of ONNX Runtime

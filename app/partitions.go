@@ -2,7 +2,18 @@ package app
 
 import (
 	"context"
+	"io"
 	"time"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/evalstore"
+)
+
+// Keep and KeepRows are the store's, for who fills in a Config.
+type (
+	Keep     = evalstore.Keep
+	KeepRows = evalstore.KeepRows
 )
 
 // tidyEvery is how often the evaluation store is tidied up: closed days move into files, many files become one, and what is
@@ -39,4 +50,21 @@ func (a *App) tidy(ctx context.Context, now time.Time) error {
 	}
 	_, err = a.store.Compact(ctx, now)
 	return err
+}
+
+// RowFiles lists the recorded rows of a deployment as files.
+func (a *App) RowFiles(ctx context.Context, name fairlead.Name, from, until time.Time) ([]api.RowFile, error) {
+	files, err := a.store.PartFiles(ctx, name, from, until)
+	out := make([]api.RowFile, len(files))
+	for i, f := range files {
+		out[i] = api.RowFile{
+			Folder: evalstore.PartFolder(name, f.Date), Date: f.Date.Format(time.DateOnly), File: f.Name, Rows: f.Rows, Bytes: f.Bytes, SHA256: f.Digest,
+		}
+	}
+	return out, err
+}
+
+// OpenRows opens one of these files.
+func (a *App) OpenRows(ctx context.Context, name fairlead.Name, date time.Time, file string) (io.ReadCloser, int64, error) {
+	return a.store.OpenPart(ctx, name, date, file)
 }

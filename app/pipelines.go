@@ -422,3 +422,21 @@ func (p *pipelines) sweep(gone []pipelineVersion) {
 		}
 	}
 }
+
+// uses lists the versions that pipelines ask by number.
+func (p *pipelines) uses() []registry.Use {
+	var all []registry.Use
+	for _, name := range p.names() {
+		l := p.get(name)
+		if l == nil || l.pipe == nil {
+			continue
+		}
+		for _, m := range l.pipe.Definition().Models() {
+			dep := p.deployer.get(fairlead.Name(m.Name))
+			if v, err := fairlead.ParseVersion(m.Version); err == nil && dep != nil {
+				all = append(all, registry.Use{Model: dep.Model, Version: v, By: fmt.Sprintf("pipeline %s, which asks it", name)})
+			}
+		}
+	}
+	return all
+}

@@ -60,13 +60,16 @@ func (d *deployer) uses(context.Context) ([]registry.Use, error) {
 		for _, v := range d.kept(&dep) {
 			all = append(all, registry.Use{Model: dep.Model, Version: v, By: fmt.Sprintf("deployment %s, which keeps it ready", dep.Name)})
 		}
+		for _, v := range d.holding(dep.Name) { // also while the deployment is unloaded
+			all = append(all, registry.Use{Model: dep.Model, Version: v, By: fmt.Sprintf("a rollout of deployment %s", dep.Name)})
+		}
 		if n := len(dep.Previous); n > 0 {
 			all = append(all, registry.Use{
 				Model: dep.Model, Version: dep.Previous[n-1], By: fmt.Sprintf("deployment %s, which would roll back to it", dep.Name),
 			})
 		}
 	}
-	return all, nil
+	return append(all, d.pipelines.uses()...), nil
 }
 
 // forget drops a removed version from what rollbacks walk: they would find nothing there. The caller holds change.

@@ -65,7 +65,7 @@ func (r *rolloutRecord) traffic() *split {
 		s.id = r.ID
 		for _, a := range arms {
 			s.id += fmt.Sprintf("/%d:%.6f", a.Version, float64(a.Traffic))
-			if a.Version != r.From {
+			if a.Version != r.From && a.Traffic > 0 { // one that was closed may not be loaded
 				s.arms = append(s.arms, armShare{"arm-" + a.Version.String(), a.Version, float64(a.Traffic)})
 			}
 		}
@@ -124,6 +124,7 @@ type running struct {
 	stepping  atomic.Bool
 	measuring atomic.Bool
 	settled   atomic.Bool // nothing is left to do
+	ending    atomic.Bool // somebody is rolling it back: no traffic is parted, whatever a step that is under way decides
 	outcomes  atomic.Pointer[measured]
 
 	mu       sync.Mutex // one step or command at a time
@@ -248,10 +249,13 @@ func (c *rollouts) step(ctx context.Context, r *running) error {
 			return err
 		}
 	}
-	if !c.stepping() {
+	phase := r.rec.State.Phase
+	switch {
+	case !c.stepping():
 		return nil
-	}
-	if r.rec.State.Phase.Over() {
+	case (!phase.Over() || phase == rollout.Completed) && c.deployer.resting(r.name):
+		return nil
+	case phase.Over():
 		return c.settle(ctx, r)
 	}
 	next, decisions := rollout.Step(r.rec.Policy, r.rec.State, c.observe(r))
@@ -326,6 +330,9 @@ func (c *rollouts) rollBack(ctx context.Context, r *running, rec rolloutRecord) 
 // act makes the routes what the state says. It is quick and waits for nobody.
 func (c *rollouts) act(r *running) {
 	want, is := r.rec.traffic(), c.deployer.parted(r.rec.Deployment)
+	if r.ending.Load() {
+		want = nil
+	}
 	if want == nil && is == nil || want != nil && is != nil && want.id == is.id {
 		return
 	}

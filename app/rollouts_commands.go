@@ -196,10 +196,17 @@ func (c *rollouts) CommandRollout(ctx context.Context, name fairlead.Name, do st
 }
 
 func (c *rollouts) command(ctx context.Context, r *running, do rollout.Do, in api.RolloutCommand) error {
+	if do == rollout.DoAbort && !r.settled.Load() { // a step may be waiting for the disk: the way back does not
+		r.ending.Store(true)
+		defer r.ending.Store(false)
+		if c.deployer.parted(r.name) != nil {
+			c.deployer.part(r.name, nil)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := c.now().UTC()
-	return c.insist(ctx, r, func() error {
+	err := c.insist(ctx, r, func() error {
 		next, decisions, err := rollout.Apply(r.rec.Policy, r.rec.State, c.observe(r), rollout.Command{
 			Do: do, Who: cmp.Or(in.By, somebody), Why: in.Why, Time: now,
 		})
@@ -208,6 +215,16 @@ func (c *rollouts) command(ctx context.Context, r *running, do rollout.Do, in ap
 		}
 		return c.take(ctx, r, next, decisions)
 	})
+	if r.ending.Swap(false) && err != nil {
+		c.act(r) // what a refused command took away comes back
+	}
+	if err == nil && r.unsaved {
+		e := fairlead.Errorf(fairlead.CodeUnavailable, "%s is rolled back, and that could not be stored: a server that started now would go on with the rollout", r.name).
+			Hintf("the disk is full or slow, or the event log cannot be reached; it is tried again every second until it is stored")
+		e.Reason = "not_stored"
+		return e
+	}
+	return err
 }
 
 // none says that there is no rollout.

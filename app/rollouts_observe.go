@@ -25,22 +25,24 @@ func (c *rollouts) observe(r *running) rollout.Observation {
 	if zone, err := time.LoadLocation(r.rec.Policy.Zone); err == nil {
 		o.Zone = zone
 	}
-	if err := c.deployer.heldFailed(r.name); err != nil {
+	failed := c.deployer.heldFailed(r.name)
+	if err := failed[r.rec.To]; err != nil {
 		o.Unavailable = err.Error()
 	}
+	var tallies map[string]*fairlead.Tally
 	if c.peers != nil {
 		o.Epoch = "all servers"
 		if split := c.deployer.parted(r.name); split != nil {
 			sum := c.peers.sum(r.name, split.id)
-			o.Live, o.Canary, o.Pairs = sum.Arms[route.LiveArm], sum.Arms[string(fairlead.RoleCanary)], sum.Pairs
+			tallies, o.Pairs = sum.Arms, sum.Pairs
 		}
 	} else if split != nil {
-		tallies := split.Tallies()
-		o.Live, o.Canary, o.Pairs = tallies[route.LiveArm], tallies[string(fairlead.RoleCanary)], split.PairTally()
+		tallies, o.Pairs = split.Tallies(), split.PairTally()
 	}
+	o.Live, o.Canary = tallies[route.LiveArm], tallies[string(fairlead.RoleCanary)]
 	m := r.outcomes.Load()
 	if m == nil {
-		return o
+		m = &measured{}
 	}
 	if r.rec.To != 0 {
 		for _, name := range m.names {
@@ -52,7 +54,14 @@ func (c *rollouts) observe(r *running) rollout.Observation {
 	}
 	for _, a := range r.rec.Policy.Arms {
 		v := m.byVersion[a.Version]
-		o.Arms = append(o.Arms, rollout.ArmOutcome{Version: a.Version, Requests: v.requests, Outcomes: v.outcomes})
+		arm := rollout.ArmOutcome{Version: a.Version, Requests: v.requests, Outcomes: v.outcomes, Tally: tallies["arm-"+a.Version.String()]}
+		if arm.Live = a.Version == r.rec.From; arm.Live {
+			arm.Tally = o.Live
+		}
+		if err := failed[a.Version]; err != nil {
+			arm.Unavailable = err.Error()
+		}
+		o.Arms = append(o.Arms, arm)
 	}
 	return o
 }

@@ -108,8 +108,12 @@ func (c *rollouts) Explain(ctx context.Context, name fairlead.Name, id string) (
 	r.mu.Lock()
 	rec := r.rec
 	var now []rollout.Evidence
-	if !rec.State.Phase.Over() {
+	switch {
+	case rec.State.Phase.Over():
+	case rec.Policy.Kind == rollout.KindRollout:
 		now = rollout.Judge(rec.Policy, rec.State, c.observe(r))
+	default:
+		now = rollout.Report(rec.Policy, c.observe(r))
 	}
 	r.mu.Unlock()
 	if len(now) > 0 {

@@ -130,23 +130,29 @@ func (y *yard) split() *route.Split {
 	return d.Split
 }
 
+var okTensors = []fairlead.Tensor{{Name: "y", Type: fairlead.FP32, Shape: []int64{1, 1}, Data: []float32{1}}}
+
+// okRequest is one that was answered.
+func okRequest(i int) tally.Request {
+	return tally.Request{Bucket: i % fairlead.TallyBuckets, Outputs: okTensors, Rows: 1, Took: time.Millisecond}
+}
+
 // serve counts n requests in each arm, and n compared copies where there is a shadow; bad of the new version fail.
 func (y *yard) serve(n, bad int) {
 	s := y.split()
 	if s == nil {
 		return
 	}
-	ok := []fairlead.Tensor{{Name: "y", Type: fairlead.FP32, Shape: []int64{1, 1}, Data: []float32{1}}}
 	for i := range n {
 		for arm := range len(s.Arms()) + 1 {
-			r := tally.Request{Bucket: i % fairlead.TallyBuckets, Outputs: ok, Rows: 1, Took: time.Millisecond}
+			r := okRequest(i)
 			if arm != s.Live() && i < bad {
 				r.Failed, r.Outputs = true, nil
 			}
 			s.Count(arm, &r)
 		}
 		if s.Shadow() != nil {
-			c := tally.Pair{Rows: []fairlead.RowMeta{{ID: fmt.Sprint(i)}}, Live: ok, Shadow: ok, LiveTook: time.Millisecond, ShadowTook: time.Millisecond}
+			c := tally.Pair{Rows: []fairlead.RowMeta{{ID: fmt.Sprint(i)}}, Live: okTensors, Shadow: okTensors, LiveTook: time.Millisecond, ShadowTook: time.Millisecond}
 			if i < bad {
 				c.ShadowFailed, c.Shadow = true, nil
 			}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/fairlead-ml/fairlead"
@@ -35,10 +34,18 @@ type armShare struct {
 // everything. The caller holds mu.
 func (d *deployer) parting(r *route.Deployment) {
 	rolling := d.rolling[r.Name]
-	if rolling == nil || rolling.split == nil || r.Live == nil || d.isolated.Load() {
+	if rolling == nil || rolling.split == nil || d.isolated.Load() {
 		return
 	}
 	s := rolling.split
+	if r.Live == nil { // in the bake the version that went live by evidence goes on, though the old one does not load any more
+		if dep := d.deployments[r.Name]; dep.failed != nil && len(s.arms) == 1 && s.arms[0].share >= 1 {
+			if known := d.versions[versionKey{r.Name, s.arms[0].version}]; known != nil {
+				r.Live = known.target
+			}
+		}
+		return
+	}
 	o := route.SplitOptions{ID: s.id, Salt: s.salt, Signature: r.Live.Signature, Edges: s.edges}
 	target := func(v fairlead.Version) *route.Target {
 		if known := d.versions[versionKey{r.Name, v}]; known != nil {
@@ -87,6 +94,7 @@ type rolling struct {
 	held   []fairlead.Version
 	failed error // why one of them is not loaded
 	split  *split
+	again  int // as of the last split, while there is none
 }
 
 // hold loads versions for a rollout and keeps them loaded until release. On an error nothing is held.
@@ -143,10 +151,15 @@ func (d *deployer) holdAgain(ctx context.Context, dep *deployment) {
 func (d *deployer) part(name fairlead.Name, s *split) {
 	d.mu.Lock()
 	if r := d.rolling[name]; r != nil {
-		if s != nil && r.split != nil {
-			s.again = r.split.again
-		}
 		next := *r
+		switch {
+		case s != nil && r.split != nil:
+			s.again = r.split.again
+		case s != nil:
+			s.again = r.again
+		case r.split != nil: // what comes after this counts anew
+			next.again = r.split.again + 1
+		}
 		next.split = s
 		d.rolling[name] = &next
 	}
@@ -164,23 +177,38 @@ func (d *deployer) parted(name fairlead.Name) *split {
 	return nil
 }
 
-// heldFailed is why a version that a rollout holds cannot answer; nil if all can.
-func (d *deployer) heldFailed(name fairlead.Name) error {
+// heldFailed is why a version that a rollout holds cannot answer, by version; nil if all can.
+func (d *deployer) heldFailed(name fairlead.Name) map[fairlead.Version]error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.rolling[name]
+	if r == nil || r.failed == nil {
+		return nil
+	}
+	failed := map[fairlead.Version]error{}
+	for _, v := range r.held {
+		if !d.answers(name, v) {
+			failed[v] = r.failed
+		}
+	}
+	return failed
+}
+
+// resting says that a deployment is unloaded, or is being loaded again: a rollout of it waits, whatever its evidence says.
+func (d *deployer) resting(name fairlead.Name) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r, dep := d.rolling[name], d.deployments[name]
-	if r == nil || dep == nil || dep.Unloaded {
-		return nil
+	if r == nil || dep == nil {
+		return false
 	}
-	if r.failed != nil {
-		return r.failed
-	}
-	for _, v := range r.held {
-		if known := d.versions[versionKey{name, v}]; known == nil || known.target == nil {
-			return fmt.Errorf("version %d is not loaded", v)
-		}
-	}
-	return nil
+	return dep.Unloaded || r.failed == nil && slices.ContainsFunc(r.held, func(v fairlead.Version) bool { return !d.answers(name, v) })
+}
+
+// answers says whether a version is loaded. The caller holds mu.
+func (d *deployer) answers(name fairlead.Name, v fairlead.Version) bool {
+	known := d.versions[versionKey{name, v}]
+	return known != nil && known.target != nil
 }
 
 // release ends what a rollout holds. What is not needed any more is unloaded now, or by the next change of the deployment

@@ -57,9 +57,11 @@ type day struct {
 	upTo       int64
 }
 
-const dayRows = ` WHERE event_time >= ? AND event_time < ? AND seq <= ?`
-
-func (d day) args() []any { return []any{d.date, d.date.AddDate(0, 0, 1), d.upTo} }
+// where is the condition of its rows.
+func (d day) where() string {
+	return fmt.Sprintf(` WHERE event_time >= TIMESTAMP '%s' AND event_time < TIMESTAMP '%s' AND seq <= %d`,
+		d.date.Format(time.DateTime), d.date.AddDate(0, 0, 1).Format(time.DateTime), d.upTo)
+}
 
 func (s *Store) closedDays(ctx context.Context, lateness time.Duration) ([]day, error) {
 	var days []day
@@ -98,24 +100,18 @@ func (s *Store) closedDays(ctx context.Context, lateness time.Duration) ([]day, 
 func (s *Store) moveDay(ctx context.Context, d day) (partition, error) {
 	p := partition{deployment: d.deployment, date: d.date}
 	err := s.reading(ctx, func(r *sql.Conn) error {
-		columns, err := viewColumns(ctx, r, d.deployment)
+		list, names, err := fileColumns(ctx, r, d.deployment)
 		if err != nil {
 			return err
 		}
-		from := make([]string, len(columns))
-		for i, c := range columns {
-			p.columns = append(p.columns, c.name)
-			from[i] = quote(c.name) + ` AS ` + quote(fileColumn(c.name))
-		}
-		between := fmt.Sprintf(` WHERE event_time >= TIMESTAMP '%s' AND event_time < TIMESTAMP '%s' AND seq <= %d`,
-			d.date.Format(time.DateTime), d.date.AddDate(0, 0, 1).Format(time.DateTime), d.upTo)
-		return s.writePartition(ctx, r, &p, `SELECT `+strings.Join(from, ", ")+` FROM `+hotOf(d.deployment)+between)
+		p.columns = names
+		return s.writePartition(ctx, r, &p, `SELECT `+strings.Join(list, ", ")+` FROM `+hotOf(d.deployment)+d.where())
 	})
 	if err != nil {
 		return p, err
 	}
 	err = s.write(ctx, func(t *tx) error {
-		n, err := t.exec(`DELETE FROM `+hotOf(d.deployment)+dayRows, d.args()...)
+		n, err := t.exec(`DELETE FROM ` + hotOf(d.deployment) + d.where())
 		if err == nil && uint64(n) != p.rows {
 			err = fmt.Errorf("%d rows were copied, %d are to go", p.rows, n)
 		}
@@ -156,9 +152,8 @@ func (s *Store) writePartition(ctx context.Context, r *sql.Conn, p *partition, q
 	}
 	temp := filepath.Join(folder, tempName)
 	defer os.Remove(temp) // it is gone under this name if all went well
-	if _, err := r.ExecContext(ctx, `COPY (`+query+` ORDER BY event_time, seq) TO `+literal(temp)+
-		fmt.Sprintf(` (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE %d, USE_TMP_FILE false)`, groupRows)); err != nil {
-		return fmt.Errorf("write %s: %w", temp, err)
+	if err := copyRows(ctx, r, query, temp); err != nil {
+		return err
 	}
 	if err := s.step("written"); err != nil {
 		return err
@@ -173,7 +168,7 @@ func (s *Store) writePartition(ctx context.Context, r *sql.Conn, p *partition, q
 	if p.digest, p.bytes, err = settle(temp); err != nil {
 		return err
 	}
-	p.file = dayFolder(p.deployment, p.date) + "/" + fmt.Sprintf("part-%016x-%016x-%d.parquet", p.firstSeq, p.lastSeq, p.rows)
+	p.file = dayFolder(p.deployment, p.date) + "/" + p.name()
 	if err := os.Rename(temp, filepath.Join(s.rowsDir(), filepath.FromSlash(p.file))); err != nil {
 		return err
 	}
@@ -186,7 +181,31 @@ func (s *Store) writePartition(ctx context.Context, r *sql.Conn, p *partition, q
 	return s.step("renamed")
 }
 
-const tempName = "part.tmp"
+const (
+	tempName   = "part.tmp"
+	partFormat = "part-%016x-%016x-%d.parquet"
+)
+
+// name is the name of a file: its first and last seq, and how many rows it has.
+func (p *partition) name() string { return fmt.Sprintf(partFormat, p.firstSeq, p.lastSeq, p.rows) }
+
+// fileColumns are the columns of a file of hot rows, as they are selected for it and as the view names them.
+func fileColumns(ctx context.Context, r reader, d fairlead.Name) (list, names []string, err error) {
+	columns, err := viewColumns(ctx, r, d)
+	for _, c := range columns {
+		list, names = append(list, quote(c.name)+` AS `+quote(fileColumn(c.name))), append(names, c.name)
+	}
+	return list, names, err
+}
+
+// copyRows writes rows into a Parquet file.
+func copyRows(ctx context.Context, r *sql.Conn, query, path string) error {
+	if _, err := r.ExecContext(ctx, `COPY (`+query+` ORDER BY event_time, seq) TO `+literal(path)+
+		fmt.Sprintf(` (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE %d, USE_TMP_FILE false)`, groupRows)); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
 
 // settle waits until a file is on disk, and gives its SHA-256 and size.
 func settle(path string) (digest string, size uint64, err error) {

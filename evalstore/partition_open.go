@@ -53,7 +53,7 @@ func (t *tx) openPartitions() error {
 }
 
 // partName is the name of a file that this package made. Others in the folders are left alone.
-var partName = regexp.MustCompile(`^part(-[0-9a-f]{16}-[0-9a-f]{16}-\d+\.parquet|\.tmp)$`)
+var partName = regexp.MustCompile(`^part(-[0-9a-f]{16}-[0-9a-f]{16}-\d+\.parquet|(-\d+)?\.tmp)$`)
 
 // removeOrphans removes the files that no line of partitions is about: of a process that ended before the commit, or before
 // it could remove what another file took the place of. It is called when the store opens, after the commit.

@@ -10,22 +10,21 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/app"
-	"github.com/fairlead-ml/fairlead/evalstore"
 )
 
 // keepFlags registers how much the evaluation store keeps.
 func keepFlags(flags *pflag.FlagSet, c *app.Config) {
 	flags.DurationVar(&c.PartitionAfter, "partition-after", c.PartitionAfter, "how long after the end of a day, by event time, its rows move from tables into Parquet files")
-	flags.Var(&limitFlag{kind: "age", parse: func(v string) (func(*evalstore.KeepRows), error) {
+	flags.Var(&limitFlag{kind: "age", parse: func(v string) (func(*app.KeepRows), error) {
 		age, err := parseAge(v)
-		return func(k *evalstore.KeepRows) { k.Age = age }, err
+		return func(k *app.KeepRows) { k.Age = age }, err
 	}, keep: &c.Keep}, "keep-rows", "age of the days whose rows are kept with their labels, like 90d, or of some deployments: 90d,flights=30d (default: all)")
-	flags.Var(&limitFlag{kind: "MB", parse: func(v string) (func(*evalstore.KeepRows), error) {
+	flags.Var(&limitFlag{kind: "MB", parse: func(v string) (func(*app.KeepRows), error) {
 		mb, err := strconv.ParseUint(v, 10, 40)
 		if err != nil || mb == 0 {
 			return nil, fairlead.Invalid("%q is no size", v).Hintf("megabytes, as in 50000")
 		}
-		return func(k *evalstore.KeepRows) { k.Bytes = mb << 20 }, nil
+		return func(k *app.KeepRows) { k.Bytes = mb << 20 }, nil
 	}, keep: &c.Keep}, "keep-rows-mb", "megabytes of rows in files that are kept, all together and of some deployments: 50000,flights=1000 (default: all)")
 	flags.Var((*ageFlag)(&c.Keep.Profiles), "keep-profiles", "age of the profile counts that are kept, like 400d (default: all)")
 }
@@ -64,13 +63,13 @@ func (f *ageFlag) Type() string { return "age" }
 // limitFlag is a limit of all rows and of those of some deployments, each set by what parse gives.
 type limitFlag struct {
 	kind  string
-	parse func(string) (func(*evalstore.KeepRows), error)
-	keep  *evalstore.Keep
+	parse func(string) (func(*app.KeepRows), error)
+	keep  *app.Keep
 	text  string
 }
 
 func (f *limitFlag) Set(s string) error {
-	all := evalstore.KeepRows{Age: f.keep.Age, Bytes: f.keep.Bytes}
+	all := app.KeepRows{Age: f.keep.Age, Bytes: f.keep.Bytes}
 	var seen []string
 	for _, part := range strings.Split(s, ",") {
 		name, value, of := strings.Cut(strings.TrimSpace(part), "=")
@@ -94,7 +93,7 @@ func (f *limitFlag) Set(s string) error {
 			return err
 		}
 		if f.keep.Each == nil {
-			f.keep.Each = make(map[fairlead.Name]evalstore.KeepRows)
+			f.keep.Each = make(map[fairlead.Name]app.KeepRows)
 		}
 		own := f.keep.Each[d]
 		set(&own)

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fairlead-ml/fairlead/app"
-	"github.com/fairlead-ml/fairlead/evalstore"
 )
 
 func TestKeepFlags(t *testing.T) {
@@ -25,7 +24,7 @@ func TestKeepFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Keep.Age != 90*24*time.Hour || c.Keep.Bytes != 5000<<20 || c.Keep.Profiles != 400*24*time.Hour ||
-		c.Keep.Each["flights"] != (evalstore.KeepRows{Age: 36 * time.Hour, Bytes: 10 << 20}) || c.Keep.Each["b"] != (evalstore.KeepRows{Bytes: 1 << 20}) {
+		c.Keep.Each["flights"] != (app.KeepRows{Age: 36 * time.Hour, Bytes: 10 << 20}) || c.Keep.Each["b"] != (app.KeepRows{Bytes: 1 << 20}) {
 		t.Errorf("read %+v", c.Keep)
 	}
 	for _, bad := range []string{"--keep-rows=", "--keep-rows=90", "--keep-rows=-1h", "--keep-rows=0d", "--keep-rows=1d,2d", "--keep-rows=A B=1d", "--keep-rows-mb=x", "--keep-rows-mb=0", "--keep-profiles=d"} {

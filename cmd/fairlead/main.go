@@ -59,6 +59,6 @@ func rootCommand() *cobra.Command {
 	)
 	root.AddCommand(serveCommand(), demoCommand(), doctorCommand())
 	root.AddCommand(clientCommands()...)
-	root.AddCommand(conformanceCommand())
+	root.AddCommand(conformanceCommand(), compareCommand())
 	return root
 }

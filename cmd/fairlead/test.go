@@ -6,10 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -83,7 +80,7 @@ is tested on the server, or with --here on this machine. A test that compares wi
 // local says whether what the user named lies on this machine, or would if it was there.
 func local(what string) bool {
 	_, err := os.Stat(what)
-	return err == nil || strings.ContainsRune(what, os.PathSeparator) || slices.Contains([]string{".onnx", ".tar"}, filepath.Ext(what))
+	return err == nil || app.NamesFile(what)
 }
 
 // fetcher brings versions from a server. Without a wish for one a folder is tested without asking anybody.

@@ -20,8 +20,31 @@ import (
 // goroutines of its own, where a panic over corrupt bytes cannot be recovered and would end the server; here
 // everything runs on the caller's goroutine. And a dictionary column is never expanded into bytes.
 func readParquet(name string, b []byte, text []string) (t *fairlead.Table, err error) {
-	if err := checkFrame(name, b); err != nil {
+	err = withParquet(name, b, func(f *file.Reader, pages *budget) error {
+		rows, err := rowCount(name, f)
+		if err != nil {
+			return err
+		}
+		t = &fairlead.Table{Rows: int(rows)}
+		for i := range f.MetaData().Schema.NumColumns() {
+			c, err := readColumn(name, b, f, i, text, pages)
+			if err != nil {
+				return err
+			}
+			t.Columns = append(t.Columns, c)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
+	}
+	return t, nil
+}
+
+// withParquet opens a file for do, and says what is wrong with it.
+func withParquet(name string, b []byte, do func(f *file.Reader, pages *budget) error) (err error) {
+	if err := checkFrame(name, b); err != nil {
+		return err
 	}
 	pages := &budget{left: maxPages}
 	// Arrow's reader panics on many kinds of damaged input (index out of range, decompression errors, a dictionary of
@@ -30,37 +53,35 @@ func readParquet(name string, b []byte, text []string) (t *fairlead.Table, err e
 		switch p := recover().(type) {
 		case nil:
 		case overBudget:
-			t, err = nil, tooLarge("reference %s is too large when decompressed: %d MB a page, %d MB in all are the limits", name, maxPages>>20, maxTotal>>20)
+			err = tooLarge("reference %s is too large when decompressed: %d MB a page, %d MB in all are the limits", name, maxPages>>20, maxTotal>>20)
 		default:
-			t, err = nil, damaged(name, fmt.Errorf("panic: %v", p))
+			err = damaged(name, fmt.Errorf("panic: %v", p))
 		}
 	}()
 	f, err := file.NewParquetReader(bytes.NewReader(b), file.WithReadProps(parquet.NewReaderProperties(pages)))
 	if err != nil {
-		return nil, damaged(name, err)
+		return damaged(name, err)
 	}
-	s := f.MetaData().Schema
-	if err := checkSchema(name, s); err != nil {
-		return nil, err
+	if err := checkSchema(name, f.MetaData().Schema); err != nil {
+		return err
 	}
-	rows, err := rowCount(name, f)
+	return do(f, pages)
+}
+
+// readColumn reads column i of all row groups.
+func readColumn(name string, b []byte, f *file.Reader, i int, text []string, pages *budget) (fairlead.TableColumn, error) {
+	d := f.MetaData().Schema.Column(i)
+	c, err := newColumn(name, d, slices.Contains(text, d.Name()))
 	if err != nil {
-		return nil, err
+		return fairlead.TableColumn{}, err
 	}
-	t = &fairlead.Table{Rows: int(rows)}
-	for i := range s.NumColumns() {
-		c, err := newColumn(name, s.Column(i), slices.Contains(text, s.Column(i).Name()))
-		if err != nil {
-			return nil, err
+	c.grow(int(min(f.NumRows(), 8*int64(len(b))))) // a small file may claim many rows
+	for g := range f.NumRowGroups() {
+		if err := c.readChunk(f, b, g, i, pages); err != nil {
+			return fairlead.TableColumn{}, damaged(name, fmt.Errorf("column %s: %w", c.out.Name, err))
 		}
-		for g := range f.NumRowGroups() {
-			if err := c.readChunk(f, b, g, i, pages); err != nil {
-				return nil, damaged(name, fmt.Errorf("column %s: %w", c.out.Name, err))
-			}
-		}
-		t.Columns = append(t.Columns, c.finish())
 	}
-	return t, nil
+	return c.finish(), nil
 }
 
 func damaged(name string, err error) error {
@@ -180,6 +201,18 @@ func (c *column) finish() fairlead.TableColumn {
 		c.out.Null = nil
 	}
 	return c.out
+}
+
+// grow makes room for so many values.
+func (c *column) grow(rows int) {
+	switch {
+	case c.isText():
+		c.out.Strings = make([]string, 0, rows)
+	case c.time != nil:
+		c.out.Times = make([]time.Time, 0, rows)
+	default:
+		c.out.Floats = make([]float64, 0, rows)
+	}
 }
 
 func (c *column) null() {

@@ -8,8 +8,9 @@ import (
 )
 
 // The bake is watched in windows, because what begins late is lost in the average of a long good time. Every gate asks twice:
-// of everything since the promotion, with half of its level, and of the present window alone, with a part of the other
-// half. A window's counts begin at zero, so each is a test of its own, and the parts of all windows add up to that half: the
+// of everything since the promotion, against the old version before it, with half of its level; and of the present window
+// alone, with a part of the other half, against all that was before it: the old version, and the new one in the windows that
+// are over. That past is long, so that nothing but the window is left to chance. A window's counts begin at zero, so each is a test of its own, and the parts of all windows add up to that half: the
 // probability that a harmless version is rolled back in the bake is bounded as before, whatever the number of looks.
 //
 // The caller begins to count anew with every window: State.Window is part of what it counts by.
@@ -85,6 +86,7 @@ func (l look) halves(s State) (all look, window *look) {
 		return all, nil
 	}
 	w := l
+	w.base = l.base.plus(baseline(s.Watched))
 	w.budget *= l.p.windowLevel(s.Window) / 2
 	w.span = Duration(l.o.Now.Sub(s.windowFrom()).Truncate(time.Second))
 	return all, &w

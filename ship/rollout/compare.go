@@ -257,6 +257,31 @@ func plainRatio(live, canary []anytime.Cell, w float64) float64 {
 	return sum
 }
 
+// plus is the sum of what two stages know of the live version, either of which may be nil. Neither is changed.
+func (b *Baseline) plus(o *Baseline) *Baseline {
+	if b == nil || o == nil {
+		return cmp.Or(b, o)
+	}
+	sum := &Baseline{
+		Requests: b.Requests + o.Requests, Errors: b.Errors + o.Errors, Invalid: b.Invalid + o.Invalid,
+		Latency: slices.Clone(b.Latency), Scores: slices.Clone(b.Scores), Effect: math.Max(b.Effect, o.Effect), Segments: maps.Clone(b.Segments),
+	}
+	for i, n := range o.Latency {
+		sum.Latency = grow(sum.Latency, i, n)
+	}
+	for i, n := range o.Scores {
+		sum.Scores = grow(sum.Scores, i, n)
+	}
+	for name, s := range o.Segments {
+		if sum.Segments == nil {
+			sum.Segments = map[string]Side{}
+		}
+		c := counted{sum.Segments[name].N + s.N, sum.Segments[name].Events + s.Events}
+		sum.Segments[name] = Side{c.n, c.k, c.rate()}
+	}
+	return sum
+}
+
 // baseline keeps what the bake has to know of the live version.
 func baseline(t *fairlead.Tally) *Baseline {
 	if t == nil {

@@ -41,7 +41,7 @@ type State struct {
 	Held     string       `json:"held,omitempty"`     // reason of the hold that was last said
 	Approved map[int]Note `json:"approved,omitempty"` // by stage
 	Reported []string     `json:"reported,omitempty"` // gates whose finding was reported in this stage
-	Baseline *Baseline    `json:"baseline,omitempty"` // the live version in the last stage before 100 %
+	Baseline *Baseline    `json:"baseline,omitempty"` // the live version in the stages before 100 %
 	Arms     []ArmWeight  `json:"arms,omitempty"`     // experiment, bandit: current weights
 	Moved    time.Time    `json:"moved,omitzero"`     // bandit: when weights last moved
 	Moves    int          `json:"moves,omitempty"`    // experiment, bandit: how often weights have changed, each time a new counting

@@ -289,6 +289,7 @@ func (m *machine) enter(next int, d Decision, why string) {
 	d.Stage = m.s.StageName(m.p)
 	stage := m.p.Stages[next]
 	d.Action, d.Next = ActEnter, stage.Traffic.String()
+	m.s.Baseline = m.s.Baseline.plus(baseline(m.o.Live))
 	m.s.Phase, m.s.Stage, m.s.Entered = Running, next, m.o.Now
 	m.s.Epoch, m.s.Restarts, m.s.Held, m.s.Reported = m.o.Epoch, 0, "", nil
 	m.s.Window, m.s.WindowFrom, m.s.Watched = 0, time.Time{}, nil
@@ -298,7 +299,7 @@ func (m *machine) enter(next int, d Decision, why string) {
 		text = "The new version gets copies of the requests; clients see live answers only"
 	case 1:
 		d.Action = ActPromote
-		m.s.Phase, m.s.Baseline = Baking, baseline(m.o.Live)
+		m.s.Phase = Baking
 		text = fmt.Sprintf("Promoted: the new version gets all traffic, the old one stays warm for a bake of %s", m.p.Bake)
 	}
 	d.Text = sentence(why, text)

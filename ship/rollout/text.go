@@ -108,7 +108,10 @@ func describe(gate string) string {
 // harmText says what is wrong, as a clause without a full stop.
 func harmText(e Evidence, bake bool) string {
 	reference := "the live version"
-	if bake {
+	switch {
+	case e.Span > 0:
+		reference = "both versions before that"
+	case bake:
 		reference = "the old version before"
 	}
 	proof := fmt.Sprintf("the evidence against “not worse” is %s, %s are enough", odds(e.LogE), odds(e.Threshold))
@@ -262,7 +265,7 @@ func Explain(decisions []Decision) string {
 func (e Evidence) line() string {
 	finding := map[Finding]string{Harm: "HARM", NonInferior: "no worse", Open: "open", NoData: "no data"}[e.Finding]
 	if e.Finding == NoData {
-		return fmt.Sprintf("%-11s  no data", e.Gate)
+		return fmt.Sprintf("%-18s  no data", e.Gate)
 	}
 	side := func(s Side) string {
 		switch {
@@ -273,7 +276,7 @@ func (e Evidence) line() string {
 		}
 		return fmt.Sprintf("%s of %s", e.value(s.Value), count(s.N))
 	}
-	text := fmt.Sprintf("%-11s  %-8s  canary %-17s live %-17s difference %s in [%s, %s]", e.Gate, finding,
+	text := fmt.Sprintf("%-18s  %-8s  canary %-17s live %-17s difference %s in [%s, %s]", e.Gate, finding,
 		side(e.Canary), side(e.Live), e.value(e.Difference), e.value(e.Lower), e.value(e.Upper))
 	if e.Margin > 0 {
 		text += ", margin " + e.value(e.Margin)

@@ -15,6 +15,8 @@ type arm struct {
 	latency         float64 // median in seconds; log-normal with sigma 0.5
 	score           float64 // added to a score that is uniform on 0.1 … 0.9
 	badSegment      float64 // error rate in the segment origin=JFK, a twentieth of the traffic
+	slowSegment     float64 // how many times slower that segment is; 0: not at all
+	movedSegment    float64 // shadow: added to its scores
 }
 
 var healthy = arm{errors: 0.01, latency: 0.010}
@@ -151,6 +153,7 @@ func (w *world) count(t *fairlead.Tally, a arm, n float64) {
 		s := w.segment(t, i)
 		m := w.poisson(requests / 20)
 		s.Requests += uint64(m)
+		w.octaves(s.Latency[:], a.in(i), m)
 		if i == 0 && a.badSegment > 0 {
 			for range int(w.poisson(m * a.badSegment)) {
 				s.Errors++
@@ -176,9 +179,19 @@ func (w *world) latencies(counts []uint64, a arm, n float64) []uint64 {
 	if counts == nil {
 		counts = make([]uint64, fairlead.LatencyBins)
 	}
+	for i, p := range w.shapeOf(a) {
+		if p > 1e-9 {
+			counts[i] += uint64(w.poisson(n * p))
+		}
+	}
+	return counts
+}
+
+// shapeOf is the share of the latencies in each bin.
+func (w *world) shapeOf(a arm) []float64 {
 	if w.shape[a.latency] == nil {
-		shape, below := make([]float64, len(counts)), 0.0
-		for i := range counts {
+		shape, below := make([]float64, fairlead.LatencyBins), 0.0
+		for i := range shape {
 			p := 1.0
 			if b := fairlead.LatencyBound(i); !math.IsInf(b, 1) {
 				p = 0.5 * math.Erfc(-math.Log(b/a.latency)/0.5/math.Sqrt2)
@@ -187,12 +200,7 @@ func (w *world) latencies(counts []uint64, a arm, n float64) []uint64 {
 		}
 		w.shape[a.latency] = shape
 	}
-	for i, p := range w.shape[a.latency] {
-		if p > 1e-9 {
-			counts[i] += uint64(w.poisson(n * p))
-		}
-	}
-	return counts
+	return w.shape[a.latency]
 }
 
 func (w *world) scores(counts []uint64, a arm, n float64) []uint64 {
@@ -240,6 +248,57 @@ func (w *world) shadow(n float64) {
 	}
 	p.LiveLatency = w.latencies(p.LiveLatency, w.live, ok)
 	p.ShadowLatency = w.latencies(p.ShadowLatency, w.canary, ok)
+	for i := range origins {
+		w.pairs(p, i, w.poisson(ok/20))
+	}
+}
+
+// pairs compares n copies of one segment.
+func (w *world) pairs(p *fairlead.PairTally, i int, n float64) {
+	if p.Segments == nil {
+		p.Segments = map[string]*fairlead.PairSegment{}
+	}
+	s := p.Segments["origin="+origins[i]]
+	if s == nil {
+		s = &fairlead.PairSegment{
+			Difference:  make([]uint64, fairlead.SegmentDifferences),
+			LiveLatency: make([]uint64, fairlead.SegmentLatency), ShadowLatency: make([]uint64, fairlead.SegmentLatency),
+		}
+		p.Segments["origin="+origins[i]] = s
+	}
+	s.Pairs += uint64(n)
+	s.Scored += uint64(n)
+	s.Invalid += uint64(min(w.poisson(n*w.canary.invalid), n))
+	s.ShadowErrors += uint64(w.poisson(n * w.canary.errors))
+	moved := math.Abs(w.canary.score - w.live.score)
+	if i == 0 {
+		moved += w.canary.movedSegment
+	}
+	s.Difference[fairlead.SegmentDifferenceBin(fairlead.DifferenceBin(moved))] += uint64(n)
+	w.octaves(s.LiveLatency, w.live.in(i), n)
+	w.octaves(s.ShadowLatency, w.canary.in(i), n)
+}
+
+// in is how the version behaves in one segment.
+func (a arm) in(segment int) arm {
+	if segment == 0 && a.slowSegment > 0 {
+		a.latency *= a.slowSegment
+	}
+	return a
+}
+
+// octaves counts latencies as segments do.
+func (w *world) octaves(counts []uint64, a arm, n float64) {
+	sum := 0.0
+	for i, p := range w.shapeOf(a) {
+		if sum += p; (i+1)%fairlead.LatencyPerOctave > 0 {
+			continue
+		}
+		if sum > 1e-9 {
+			counts[i/fairlead.LatencyPerOctave] += uint64(w.poisson(n * sum))
+		}
+		sum = 0
+	}
 }
 
 // poisson draws a number of mean l.

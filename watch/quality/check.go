@@ -104,8 +104,11 @@ func show(c *fairlead.TableColumn, i int) string {
 	case c.Times != nil:
 		return c.Times[i].UTC().Format(time.RFC3339Nano)
 	}
-	return strconv.FormatFloat(c.Floats[i], 'g', -1, 64)
+	return written(c.Floats[i])
 }
+
+// written is a number as it stands in a set.
+func written(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 // canonical makes "1", "1.0" and "1e0" the same value of a set, for numeric columns.
 func canonical(c *fairlead.TableColumn, set []string) map[string]int {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,8 +22,7 @@ func (r *Rule) predicate(columns []*fairlead.TableColumn, n int) func(i int) boo
 	case Unique, UniqueTogether:
 		return repeated(columns, n)
 	case InSet, NotInSet:
-		set := canonical(c, r.Set)
-		return func(i int) bool { _, in := set[show(c, i)]; return in == (r.Kind == NotInSet) }
+		return membership(c, r.Set, r.Kind == NotInSet)
 	case Between:
 		return func(i int) bool { return !r.within(c.Floats[i]) }
 	case Finite:
@@ -48,6 +48,28 @@ func (r *Rule) predicate(columns []*fairlead.TableColumn, n int) func(i int) boo
 			sum += c.Float(i)
 		}
 		return !r.within(sum)
+	}
+}
+
+// membership marks rows whose value is in the set, or with in false those whose value is not.
+func membership(c *fairlead.TableColumn, set []string, in bool) func(i int) bool {
+	texts := canonical(c, set)
+	if c.Floats == nil {
+		return func(i int) bool { _, found := texts[show(c, i)]; return found == in }
+	}
+	numbers := map[float64]bool{}
+	_, nan := texts["NaN"]
+	for s := range texts {
+		if v, err := strconv.ParseFloat(s, 64); err == nil {
+			numbers[v] = true
+		}
+	}
+	return func(i int) bool {
+		v := c.Floats[i]
+		if v != v {
+			return nan == in
+		}
+		return numbers[v] == in
 	}
 }
 

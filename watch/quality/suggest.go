@@ -36,17 +36,12 @@ func Suggest(t *fairlead.Table) []Rule {
 }
 
 func suggest(c *fairlead.TableColumn, rows int) []Rule {
-	counts, present := map[string]int{}, 0
+	counts, present := tally(c, rows)
 	low, high, whole := math.Inf(1), math.Inf(-1), true
-	for i := range rows {
-		if c.IsNull(i) {
-			continue
-		}
-		present++
-		counts[show(c, i)]++
-		if c.Floats != nil && c.Floats[i] == c.Floats[i] {
-			low, high = math.Min(low, c.Floats[i]), math.Max(high, c.Floats[i])
-			whole = whole && c.Floats[i] == math.Trunc(c.Floats[i])
+	for _, v := range c.Floats {
+		if v == v {
+			low, high = min(low, v), max(high, v)
+			whole = whole && v == math.Trunc(v)
 		}
 	}
 	var rules []Rule
@@ -64,7 +59,10 @@ func suggest(c *fairlead.TableColumn, rows int) []Rule {
 		kind = "integer"
 	}
 	rules = append(rules, Rule{Kind: Type, Column: c.Name, Type: kind})
-	set := suggestSet(c, counts, present)
+	var set *Rule
+	if c.Floats == nil || whole { // a measured quantity is no set, however few values it took
+		set = suggestSet(c, counts, present)
+	}
 	if c.Floats != nil && set == nil {
 		if low >= 0 {
 			zero := 0.0
@@ -79,6 +77,35 @@ func suggest(c *fairlead.TableColumn, rows int) []Rule {
 		rules = append(rules, Rule{Kind: Unique, Column: c.Name, Mostly: uniqueShare(counts, present)})
 	}
 	return rules
+}
+
+// tally counts the values that occur, as they are written, and all of them.
+func tally(c *fairlead.TableColumn, rows int) (counts map[string]int, present int) {
+	counts = map[string]int{}
+	numbers := map[float64]int{}
+	nans := 0
+	for i := range rows {
+		if c.IsNull(i) {
+			continue
+		}
+		present++
+		switch {
+		case c.Times != nil: // no rule asks which
+		case c.Floats == nil:
+			counts[c.Strings[i]]++
+		case c.Floats[i] != c.Floats[i]:
+			nans++
+		default:
+			numbers[c.Floats[i]]++
+		}
+	}
+	for v, n := range numbers {
+		counts[written(v)] += n
+	}
+	if nans > 0 {
+		counts[written(math.NaN())] = nans
+	}
+	return counts, present
 }
 
 func holdsType(c *fairlead.TableColumn) string {

@@ -1,8 +1,8 @@
 import { keepPreviousData, QueryClient, useQuery } from "@tanstack/react-query";
-import { Failure, get } from "./client";
+import { Failure, get, post } from "./client";
 import type { Pipeline } from "./pipeline";
 import type { AliasMove, Lineage, ModelCardText, Signatures } from "./registry";
-import type { Explanation, Rollout } from "./rollout";
+import type { Explanation, Plan, Rollout } from "./rollout";
 import type { Alert, Deployment, Distribution, Drift, Grain, Metrics, Model, ModelExample, Status } from "./types";
 
 /** How often the page asks again, in milliseconds. Polling rests while the tab is hidden. */
@@ -115,6 +115,18 @@ export const useExplanation = (name: string, id: string, over: boolean) =>
     queryFn: ({ signal }) => get(`${d(name)}/rollout/explain`, { id }, signal),
     refetchInterval: over ? every.lazy : every.fast,
     placeholderData: (previous) => (previous?.id === id ? previous : undefined),
+  });
+
+/** usePlan asks what a policy means at a traffic; undefined is the deployment's own policy, and the rate that is measured. */
+export const usePlan = (name: string, policy: string | undefined, rate: number | undefined, wanted: boolean) =>
+  useQuery<Plan, Failure>({
+    queryKey: ["plan", name, policy ?? "", rate ?? 0],
+    queryFn: () => post(`${d(name)}/rollout/plan`, { ...(policy !== undefined && { policy }), ...(rate !== undefined && { traffic: { requests_per_second: rate } }) }),
+    enabled: wanted,
+    refetchOnWindowFocus: false,
+    gcTime: 0,
+    staleTime: Infinity,
+    placeholderData: keepPreviousData,
   });
 
 const v = (model: string, version: number) => `/models/${encodeURIComponent(model)}/versions/${version}`;

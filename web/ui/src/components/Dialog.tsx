@@ -14,7 +14,12 @@ export function Dialog({ title, onClose, children, wide = false, testid }: Props
   const id = useId();
   useEffect(() => {
     const dialog = ref.current;
+    const before = document.activeElement;
     if (dialog && !dialog.open) dialog.showModal();
+    return () => {
+      // A dialog that is taken out of the page gives no focus back by itself.
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
   return (
     <dialog

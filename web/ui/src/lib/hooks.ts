@@ -14,6 +14,16 @@ export function useWidth(ref: RefObject<HTMLElement | null>): number {
   return width;
 }
 
+/** useSettled follows a value, but only once it has stayed the same for a while. */
+export function useSettled<T>(value: T, milliseconds: number): T {
+  const [settled, settle] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => settle(value), milliseconds);
+    return () => clearTimeout(timer);
+  }, [value, milliseconds]);
+  return settled;
+}
+
 /** useTitle names the browser's tab. */
 export function useTitle(title: string): void {
   useEffect(() => {

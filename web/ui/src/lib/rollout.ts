@@ -10,7 +10,7 @@ export const isOver = (phase: Phase): boolean => phase === "completed" || phase 
 /** phaseWords are for the state beside the title; the state's class follows the phase. */
 export function phaseWords(r: Rollout): string {
   const plain: Record<Phase, string> = {
-    waiting: "waiting to begin", running: r.kind === "rollout" ? `at ${r.stage}` : "running", baking: "baking", completed: "completed", rolled_back: "rolled back", ended: "ended",
+    waiting: "waiting to begin", running: r.kind === "rollout" ? `at ${spaced(r.stage)}` : "running", baking: "baking", completed: "completed", rolled_back: "rolled back", ended: "ended",
   };
   return r.paused ? `${plain[r.phase]}, paused` : plain[r.phase];
 }
@@ -29,6 +29,9 @@ export const needsPerson = (waiting: string | undefined): boolean =>
 
 export const titleOf = (r: Rollout): string =>
   r.kind === "rollout" ? `Rollout v${r.from} → v${r.to}` : `${r.kind === "bandit" ? "Bandit" : "Experiment"}: ${(r.arms ?? []).map((a) => `v${a.version}`).join(", ")}`;
+
+/** kindOf reads the kind out of a policy's text, YAML or JSON. */
+export const kindOf = (policy: string): Rollout["kind"] => (/^\s*"?kind"?\s*:\s*"?(experiment|bandit)\b/m.exec(policy)?.[1] ?? "rollout") as Rollout["kind"];
 
 export type StageState = "done" | "current" | "stopped" | "todo";
 
@@ -118,11 +121,17 @@ export function actionsOf(r: Rollout, history: Decision[]): Action[] {
 
 export const findingWords: Record<Finding, string> = { harm: "harm", non_inferior: "not worse", open: "not shown yet", no_data: "no data" };
 
-/** findingOf is the word for a gate: one that only watches for harm has nothing else to show. */
-export function findingOf(e: Pick<Evidence, "gate" | "finding" | "required">): { word: string; watching: boolean } {
-  if (e.gate === "ratio" && e.finding === "harm") return { word: "mismatch", watching: false };
-  if (e.finding === "open" && !e.required) return { word: "no harm shown", watching: true };
-  return { word: findingWords[e.finding], watching: false };
+/** between says that a row compares two arms of an experiment or bandit, of which neither is to go live. */
+export const between = (e: Pick<Evidence, "segment">): boolean => /^v\d+ against v\d+$/.test(e.segment ?? "");
+
+export type Look = Finding | "watching" | "different";
+
+/** findingOf is the word and the look of what a gate found: one that only watches for harm has nothing else to show. */
+export function findingOf(e: Pick<Evidence, "gate" | "finding" | "required" | "segment" | "lower" | "upper">): { word: string; look: Look } {
+  if (between(e) && e.finding !== "no_data") return e.lower > 0 || e.upper < 0 ? { word: "different", look: "different" } : { word: "no difference shown", look: "watching" };
+  if (e.gate === "ratio" && e.finding === "harm") return { word: "mismatch", look: "harm" };
+  if (e.finding === "open" && !e.required) return { word: "no harm shown", look: "watching" };
+  return { word: findingWords[e.finding], look: e.finding };
 }
 
 const gates: Record<string, string> = {

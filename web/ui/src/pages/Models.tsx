@@ -2,6 +2,7 @@ import { useState } from "react";
 import { useModels } from "../api/queries";
 import type { Model, ModelVersion, Tensor } from "../api/types";
 import { Aliases } from "../components/models/Aliases";
+import { Checks } from "../components/models/Checks";
 import { CardText, LineageOf, Signed, Variants } from "../components/models/VersionFacts";
 import { TryIt } from "../components/TryIt";
 import { Command, Empty, Refusal, Skeleton } from "../components/Notice";
@@ -119,6 +120,8 @@ function VersionBody({ v }: { v: ModelVersion }) {
         <dd><Signed v={v} /></dd>
         <dt>Lineage</dt>
         <dd><LineageOf v={v} /></dd>
+        <dt>Checks</dt>
+        <dd><Checks v={v} /></dd>
       </dl>
       {(v.variants ?? []).length > 1 && <Variants all={v.variants ?? []} />}
       {v.card && <CardText v={v} />}

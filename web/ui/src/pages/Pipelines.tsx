@@ -29,6 +29,7 @@ export function Pipelines() {
 
 function PipelineCard({ p }: { p: Pipeline }) {
   const versions = p.versions ?? [];
+  const steps = p.steps ?? [];
   const names = (all: Pipeline["inputs"]) => (all ?? []).map((t) => t.name).join(", ");
   return (
     <section className="card pipeline" data-testid={`pipeline-${p.name}`}>
@@ -36,13 +37,18 @@ function PipelineCard({ p }: { p: Pipeline }) {
         <h2>{p.name}</h2>
         <span className={`state ${p.state}`}>{p.state}</span>
         <span className="hint">
-          v{p.version} · <code title={p.digest}>{digest(p.digest)}</code> · {p.task || "no task"} · {names(p.inputs)} → {names(p.outputs)}
+          v{p.version} · <code title={p.digest}>{digest(p.digest)}</code>
+          {steps.length > 0 && <> · {p.task || "no task"} · {names(p.inputs)} → {names(p.outputs)}</>}
         </span>
         <span className="when hint">{moment(at(p.pushed) ?? 0)} UTC</span>
       </header>
-      {p.state === "failed" && <p className="reason">{p.reason}</p>}
-      <DagView name={p.name} steps={p.steps ?? []} />
-      <p className="hint">Mean time and counts since it was loaded. A dashed arrow leads to the step that answers when one fails or is late.</p>
+      {p.state === "failed" && <div className="refusal" role="alert"><b>This pipeline does not answer.</b><p>{p.reason}</p></div>}
+      {steps.length > 0 && (
+        <>
+          <DagView name={p.name} steps={steps} />
+          <p className="hint">Mean time and counts since it was loaded.{steps.some((s) => s.fallback) && " A dashed arrow leads to the step that answers when one fails or is late."}</p>
+        </>
+      )}
       {versions.length > 1 && (
         <details className="fold">
           <summary>{plural(versions.length, "version")}</summary>

@@ -32,7 +32,7 @@ export function Decisions({ r, history, live, canary }: { r: Rollout; history: D
       <h3 className="sub">Decisions</h3>
       <ol data-testid="decisions">
         {shown.map((d) => (
-          <One key={d.sequence} d={d} r={r} live={live} canary={canary} />
+          <One key={d.sequence} d={d} r={r} live={live} canary={canary} told={d === newest[0] && d.action === "rollback"} />
         ))}
       </ol>
       {newest.length > shown.length && (
@@ -42,8 +42,9 @@ export function Decisions({ r, history, live, canary }: { r: Rollout; history: D
   );
 }
 
-function One({ d, r, live, canary }: { d: Decision; r: Rollout; live: string; canary: string }) {
-  const [open, setOpen] = useState(false);
+/** One is one decision. Told, its numbers are open from the start. */
+function One({ d, r, live, canary, told }: { d: Decision; r: Rollout; live: string; canary: string; told: boolean }) {
+  const [open, setOpen] = useState(told);
   const { sign, word, tone } = signs[d.action];
   const evidence = d.evidence ?? [];
   const t = at(d.time);
@@ -60,7 +61,7 @@ function One({ d, r, live, canary }: { d: Decision; r: Rollout; live: string; ca
         <p>{d.text}</p>
         {d.why && <p className="decision-why">“{d.why}” <span>{d.actor}</span></p>}
         {evidence.length > 0 && (
-          <details onToggle={(e) => setOpen(e.currentTarget.open)}>
+          <details open={told} onToggle={(e) => setOpen(e.currentTarget.open)}>
             <summary>The numbers: {summary(evidence)}</summary>
             {open && <GateTable evidence={evidence} policy={r.policy} live={live} canary={canary} />}
           </details>

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Evidence, Policy } from "../../api/rollout";
 import { domainOf } from "../../lib/interval";
-import { amount, evidenceShare, gateName, odds, sideText, sortEvidence, worseSign } from "../../lib/rollout";
+import { amount, between, evidenceShare, gateName, odds, sideText, sortEvidence, worseSign } from "../../lib/rollout";
 import { Finding } from "./Finding";
 import { IntervalPlot } from "./IntervalPlot";
 
@@ -16,10 +16,11 @@ interface Props {
 /** GateTable is one row for each gate: what it found, its interval against the margin, and how far evidence of harm has come. */
 export function GateTable({ evidence, policy, live, canary }: Props) {
   const worse = (gate: string) => worseSign(gate, policy);
+  const of = evidence.some(between) ? "a difference" : "harm";
   const domain = domainOf(evidence, worse);
   const place = (x: number) => `${(100 * (x - domain.from)) / (domain.to - domain.from)}%`;
   return (
-    <div className="gates-scroll">
+    <div className="gates-scroll" role="region" aria-label="Gates" tabIndex={0}>
       <table className="gates" data-testid="gates">
         <thead>
           <tr>
@@ -31,7 +32,7 @@ export function GateTable({ evidence, policy, live, canary }: Props) {
               <span aria-hidden="true" className="axis-label margin" style={{ left: place(1) }}>margin</span>
             </th>
             <th scope="col">Difference</th>
-            <th scope="col" title="evidence against “not worse”; a full bar rolls back">Evidence of harm</th>
+            <th scope="col" title={of === "harm" ? "evidence against “not worse”; a full bar rolls back" : "evidence against “the same”; a full bar shows that they differ"}>Evidence of {of}</th>
             <th scope="col">{live}</th>
             <th scope="col">{canary}</th>
           </tr>
@@ -73,7 +74,7 @@ function Row({ e, plot, live, canary }: { e: Evidence; plot: ReactNode; live: st
       <td className="gates-evidence">
         {!empty && e.threshold > 0 && (
           <>
-            <span className={share >= 1 ? "evidence full" : "evidence"} role="meter" aria-label={`Evidence of harm, ${gateName(e.gate)}`} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(100 * share)}>
+            <span className={share >= 1 ? "evidence full" : "evidence"} role="meter" aria-label={`Evidence of ${between(e) ? "a difference" : "harm"}, ${gateName(e.gate)}`} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(100 * share)}>
               <i style={{ width: `${100 * share}%` }} />
             </span>
             <small title={`ln e ${e.log_e.toFixed(2)} of ${e.threshold.toFixed(2)}, α ${e.alpha.toPrecision(2)}`}><span className="narrow">evidence </span>{odds(e)}</small>

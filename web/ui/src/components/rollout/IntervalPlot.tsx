@@ -17,7 +17,7 @@ export const IntervalPlot = memo(function IntervalPlot({ e, domain, worse }: Pro
   if (e.finding === "no_data") return <svg className="interval" height="100%" width="100%" role="img" aria-label={sayEvidence(e)} />;
   const p = plot(e, domain, worse);
   return (
-    <svg className={`interval ${findingOf(e).watching ? "watching" : e.finding}`} height="100%" width="100%" role="img" aria-label={sayEvidence(e)} data-testid="interval">
+    <svg className={`interval ${findingOf(e).look}`} height="100%" width="100%" role="img" aria-label={sayEvidence(e)} data-testid="interval">
       {p.margin !== undefined && <rect className="interval-beyond" x={pct(p.margin)} width={pct(1 - p.margin)} height="100%" />}
       <line className="interval-zero" x1={pct(p.zero)} x2={pct(p.zero)} y1="0" y2="100%" />
       {p.margin !== undefined && <line className="interval-margin" x1={pct(p.margin)} x2={pct(p.margin)} y1="0" y2="100%" />}

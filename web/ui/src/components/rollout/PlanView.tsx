@@ -2,12 +2,12 @@ import type { Plan } from "../../api/rollout";
 import { count, none, percent } from "../../lib/format";
 import { minutesText, spaced } from "../../lib/rollout";
 
-/** PlanView is what a policy means at the deployment's traffic: times to promote and to notice harm. */
-export function PlanView({ plan }: { plan: Plan }) {
+/** PlanView is what a policy means at the deployment's traffic: times to promote and to notice harm. An old one is about to be replaced. */
+export function PlanView({ plan, old }: { plan: Plan; old: boolean }) {
   const { plan: f, traffic } = plan;
   const promoted = f.runs > 0 ? f.promoted / f.runs : 0;
   return (
-    <div className="plan" data-testid="plan" aria-live="polite">
+    <div className={old ? "plan old" : "plan"} data-testid="plan" aria-live="polite" aria-busy={old}>
       <div className="plan-stats">
         <p><b>{promoted > 0 ? minutesText(f.minutes) : "never"}</b> until a harmless version is live, bake included{promoted > 0 && <>; one in ten takes more than {minutesText(f.late)}</>}</p>
         <p><b>≤ {percent(f.false_abort)}</b> of harmless versions are rolled back; in {count(f.runs)} simulated rollouts {count(f.aborted)} were</p>

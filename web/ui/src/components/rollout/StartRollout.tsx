@@ -1,13 +1,16 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { post, type Failure } from "../../api/client";
-import type { Plan, Policy, Rollout, StartRequest } from "../../api/rollout";
+import { usePlan } from "../../api/queries";
+import type { Policy, Rollout, StartRequest } from "../../api/rollout";
 import type { Deployment, ModelVersion } from "../../api/types";
 import { digest } from "../../lib/format";
+import { useSettled } from "../../lib/hooks";
 import standard from "../../lib/policy.yaml?raw";
+import { kindOf } from "../../lib/rollout";
 import { at, moment } from "../../lib/time";
 import { Dialog } from "../Dialog";
-import { Refusal } from "../Notice";
+import { Refusal, Skeleton } from "../Notice";
 import { Segmented } from "../Segmented";
 import { said, useSigned, WhoWhy } from "../WhoWhy";
 import { PlanView } from "./PlanView";
@@ -32,15 +35,12 @@ export function StartRollout({ d, versions, last, onClose }: Props) {
   const [force, setForce] = useState(false);
   const [signed, sign] = useSigned();
   const client = useQueryClient();
-  const path = `/deployments/${encodeURIComponent(d.name)}/rollout`;
-  const policy = from === "own" ? {} : { policy: text };
+  const policy = from === "own" ? undefined : text;
+  const kind = kindOf(policy ?? "");
 
-  const plan = useMutation<Plan, Failure>({
-    mutationFn: () => post(`${path}/plan`, { ...policy, ...(Number(rate) > 0 && { traffic: { requests_per_second: Number(rate) } }) }),
-    networkMode: "always",
-  });
   const start = useMutation<Rollout, Failure>({
-    mutationFn: () => post(path, { version, ...policy, ...(force && { force }), ...said(signed) } satisfies StartRequest),
+    // The arms of an experiment stand in its policy.
+    mutationFn: () => post(`/deployments/${encodeURIComponent(d.name)}/rollout`, { version: kind === "rollout" ? version : "live", ...(policy !== undefined && { policy }), ...(force && { force }), ...said(signed) } satisfies StartRequest),
     networkMode: "always",
     onSuccess: () => {
       for (const key of ["rollout", "rollouts", "deployments"]) void client.invalidateQueries({ queryKey: [key] });
@@ -68,14 +68,16 @@ export function StartRollout({ d, versions, last, onClose }: Props) {
         }}
       >
         <div className="fields">
-          <label className="field">
-            <span>Version</span>
-            <select name="version" value={version} onChange={(e) => setVersion(e.target.value)}>
-              {others.map((v) => (
-                <option key={v.version} value={v.version}>v{v.version} · {digest(v.digest)} · {moment(at(v.created) ?? 0)}</option>
-              ))}
-            </select>
-          </label>
+          {kind === "rollout" && (
+            <label className="field">
+              <span>Version</span>
+              <select name="version" value={version} onChange={(e) => setVersion(e.target.value)}>
+                {others.map((v) => (
+                  <option key={v.version} value={v.version}>v{v.version} · {digest(v.digest)} · {moment(at(v.created) ?? 0)}</option>
+                ))}
+              </select>
+            </label>
+          )}
           <label className="field short">
             <span>Requests/s, for the plan</span>
             <input name="rate" inputMode="decimal" value={rate} placeholder="as measured" onChange={(e) => setRate(e.target.value)} />
@@ -92,21 +94,30 @@ export function StartRollout({ d, versions, last, onClose }: Props) {
             <textarea id="policy" name="policy" rows={Math.min(16, text.split("\n").length + 1)} spellCheck={false} autoCapitalize="off" value={text} onChange={(e) => setText(e.target.value)} />
           )}
         </div>
+        <Planned name={d.name} policy={policy} rate={Number(rate)} kind={kind} />
         <WhoWhy value={signed} onChange={sign} placeholder="retrained on May" />
         <label className="check">
           <input type="checkbox" checked={force} onChange={(e) => setForce(e.target.checked)} />
           Also when it breaks clients of v{d.version}: a feature less, another type
         </label>
-        {plan.error && <Refusal error={plan.error} />}
-        {plan.data && !plan.error && <PlanView plan={plan.data} />}
         {start.error && <Refusal error={start.error} />}
         <div className="dialog-actions">
-          <button type="button" className="quiet-button" disabled={plan.isPending} onClick={() => plan.mutate()}>{plan.isPending ? "Simulating…" : "Plan"}</button>
-          <span className="grow" />
           <button type="button" className="quiet-button" onClick={onClose}>Cancel</button>
           <button type="submit" className="primary" disabled={start.isPending || !version}>{start.isPending ? "Loading it…" : "Start"}</button>
         </div>
       </form>
     </Dialog>
   );
+}
+
+/** Planned is the planner's answer to the policy as it is written, asked anew when the writing rests. */
+function Planned({ name, policy, rate, kind }: { name: string; policy: string | undefined; rate: number; kind: Rollout["kind"] }) {
+  const written = useSettled(policy, 700);
+  const assumed = useSettled(rate > 0 ? rate : undefined, 700);
+  const { data, error, isFetching } = usePlan(name, written, assumed, kind === "rollout");
+  if (kind !== "rollout") return <p className="hint">{kind === "bandit" ? "A bandit moves traffic towards the better arm as outcomes come, and ends when somebody ends it or its duration is over." : "An experiment keeps its shares until somebody ends it or its duration is over."} There is nothing to plan.</p>;
+  const old = isFetching || written !== policy || assumed !== (rate > 0 ? rate : undefined);
+  if (error && !isFetching) return <Refusal error={error} />;
+  if (!data) return <Skeleton height={180} />;
+  return <PlanView plan={data} old={old} />;
 }
