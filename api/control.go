@@ -240,6 +240,15 @@ type MetricsPoint struct {
 	Labelled    uint64              `json:"labelled" doc:"of them with a label"`
 	Provisional bool                `json:"provisional" doc:"fewer than 95 % have their label"`
 	Metrics     map[string]*float64 `json:"metrics" doc:"accuracy, auroc, log_loss, brier, positive_rate, predicted_rate; over labelled rows, predicted_rate over all"`
+	Estimated   map[string]Estimate `json:"estimated,omitempty" doc:"accuracy, auroc, positive_rate as the scores promise them, with no label looked at; absent where the reference has no labels"`
+	Cause       string              `json:"cause,omitempty" enum:"unchanged,concept drift,covariate shift,unclear" doc:"why the accuracy changed, where labels have come: concept drift, the labels are not what the scores promise; covariate shift, they are, and not what they were in the reference"`
+}
+
+// Estimate is a metric before its labels, and where the metric of the labels will lie 95 times in 100.
+type Estimate struct {
+	Value float64  `json:"value"`
+	Low   *float64 `json:"low,omitempty"`
+	High  *float64 `json:"high,omitempty"`
 }
 
 // Alert is one entry of GET /api/v1/alerts.

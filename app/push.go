@@ -227,7 +227,7 @@ func learnReference(ctx context.Context, session engine.Session, sig fairlead.Si
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	r, err := profile.Learn(sig.Fields(), table, profile.Options{TimeColumn: clock})
+	r, err := profile.Learn(sig.Fields(), table, labelled(sig, table, profile.Options{TimeColumn: clock}))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -237,6 +237,37 @@ func learnReference(ctx context.Context, session engine.Session, sig fairlead.Si
 	}
 	src.Metrics = referenceMetrics(sig, table)
 	return r, table, notes, nil
+}
+
+// labelled adds the labels of the reference, where there are some: with them windows are estimated before they have any.
+func labelled(sig fairlead.Signature, t *fairlead.Table, o profile.Options) profile.Options {
+	score, ok := sig.Score()
+	label := t.Column(sig.Label.Name)
+	if sig.Task != fairlead.TaskBinary || !ok || label == nil || label.Times != nil {
+		return o
+	}
+	classes := sig.Output(score.Tensor).Classes
+	o.Score, o.Threshold = score.Name, realised.Threshold
+	o.Label = func(row int) (positive, known bool) {
+		text, ok := labelText(label, row)
+		if !ok {
+			return false, false
+		}
+		return realised.Positive(text, classes)
+	}
+	return o
+}
+
+// labelText is a label of the reference as one that comes by JSON; false where there is none.
+func labelText(c *fairlead.TableColumn, row int) (string, bool) {
+	switch {
+	case c.IsNull(row):
+	case c.Strings != nil:
+		return c.Strings[row], true
+	case c.Floats != nil:
+		return strconv.FormatFloat(c.Floats[row], 'f', -1, 64), true
+	}
+	return "", false
 }
 
 // referenceMetrics holds the labels of the reference data against the model's outputs; nil without labels.
@@ -249,13 +280,7 @@ func referenceMetrics(sig fairlead.Signature, t *fairlead.Table) map[string]floa
 	outcomes := make([]realised.Outcome, t.Rows)
 	for i := range outcomes {
 		outcomes[i].Score = scores.Float(i)
-		switch {
-		case label.IsNull(i):
-		case label.Strings != nil:
-			outcomes[i].Label = label.Strings[i]
-		case label.Floats != nil:
-			outcomes[i].Label = strconv.FormatFloat(label.Floats[i], 'f', -1, 64) // as a label that comes by JSON
-		}
+		outcomes[i].Label, _ = labelText(label, i)
 	}
 	metrics := realised.Compute(sig.Task, sig.Output(score.Tensor).Classes, realised.Threshold, outcomes).Values
 	maps.DeleteFunc(metrics, func(_ string, x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"math"
+	"strings"
 	"time"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
@@ -59,9 +62,33 @@ func (s *Store) MetricsRows(ctx context.Context, d fairlead.Name, v fairlead.Ver
 			name, _ := k.(string)
 			m.Values[name], _ = values.Values()[i].(float64)
 		}
+		m.Estimates = estimates(m.Values)
 		out = append(out, m)
 	}
 	return out, rows.Err()
+}
+
+// estimates takes the estimates out of the values; nil if there are none.
+func estimates(values map[string]float64) map[string]watch.Estimate {
+	var out map[string]watch.Estimate
+	for key, v := range values {
+		name, ok := strings.CutPrefix(key, estimatedPrefix)
+		if !ok || strings.HasSuffix(key, lowSuffix) || strings.HasSuffix(key, highSuffix) {
+			continue
+		}
+		bound := func(suffix string) float64 {
+			if b, ok := values[key+suffix]; ok {
+				return b
+			}
+			return math.NaN()
+		}
+		if out == nil {
+			out = map[string]watch.Estimate{}
+		}
+		out[name] = watch.Estimate{Value: v, Low: bound(lowSuffix), High: bound(highSuffix)}
+	}
+	maps.DeleteFunc(values, func(key string, _ float64) bool { return strings.HasPrefix(key, estimatedPrefix) })
+	return out
 }
 
 func (s *Store) windowed(ctx context.Context, table, columns string, d fairlead.Name, v fairlead.Version,

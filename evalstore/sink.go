@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"math"
 	"slices"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
@@ -94,12 +95,26 @@ func (t *tx) saveFindings(findings []watch.Finding) error {
 	})
 }
 
+// Estimates stand in the metrics as estimated_accuracy, estimated_accuracy_low and estimated_accuracy_high.
+const (
+	estimatedPrefix = "estimated_"
+	lowSuffix       = "_low"
+	highSuffix      = "_high"
+)
+
 func (t *tx) saveMetrics(metrics []watch.MetricsRow) error {
 	return t.append("", "main", "metric_windows", func(a *duckdb.Appender) error {
 		for _, m := range metrics {
 			values := make(duckdb.Map, len(m.Values))
 			for name, v := range m.Values {
 				values[name] = v
+			}
+			for name, e := range m.Estimates { // beside what they estimate, so that SQL finds both
+				for suffix, v := range map[string]float64{"": e.Value, lowSuffix: e.Low, highSuffix: e.High} {
+					if !math.IsNaN(v) {
+						values[estimatedPrefix+name+suffix] = v
+					}
+				}
 			}
 			if err := a.AppendRow(append(windowValues(m.Window), m.N, m.Labelled, values, m.Provisional)...); err != nil {
 				return err

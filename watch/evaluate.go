@@ -10,6 +10,7 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/watch/alert"
 	"github.com/fairlead-ml/fairlead/watch/drift"
+	"github.com/fairlead-ml/fairlead/watch/estimate"
 	"github.com/fairlead-ml/fairlead/watch/profile"
 	"github.com/fairlead-ml/fairlead/watch/realised"
 )
@@ -58,6 +59,7 @@ type evaluation struct {
 	observations []alert.Observation // one per column, for the alerts
 	decided      bool                // the profile was read: alerts may rest on it
 	metrics      *MetricsRow
+	estimates    map[string]Estimate
 	took         time.Duration // wall time; 0 without a clock
 	err          error         // something could not be read
 }
@@ -74,6 +76,9 @@ func (w *Watcher) evaluate(ctx context.Context, t *task, rule alert.Rule) (e eva
 		e.err = err
 	} else {
 		e.err = errors.Join(w.drift(ctx, t, m, rule, &e), w.realised(ctx, t, m, &e))
+		if e.metrics != nil {
+			e.metrics.Estimates = e.estimates
+		}
 	}
 	if e.err != nil && ctx.Err() == nil {
 		w.failed.Add(1)
@@ -104,6 +109,7 @@ func (w *Watcher) drift(ctx context.Context, t *task, m *model, rule alert.Rule,
 		return nil
 	}
 	e.decided = true
+	e.estimates = estimated(m.reference, counts)
 	ref, description := m.reference.For(t.Start, until)
 	for col := range layout.Columns {
 		f, err := compare(layout, col, ref, counts)
@@ -122,6 +128,28 @@ func (w *Watcher) drift(ctx context.Context, t *task, m *model, rule alert.Rule,
 			alert.Observation{Column: name, PSI: f.PSI, Debiased: f.PSIDebiased, Floor: f.PSIFloor, N: f.N})
 	}
 	return nil
+}
+
+// estimated are the metrics that the window's scores promise, with no label looked at; nil where the reference has no labels.
+func estimated(ref *profile.Reference, counts *profile.Counts) map[string]Estimate {
+	t := ref.Truth
+	if t == nil {
+		return nil
+	}
+	b := estimate.FromCounts(estimate.Slots{
+		Rows: t.Rows, Positive: t.Positive, Predicted: t.Predicted, Correct: t.Correct,
+		Ordered: ref.Layout.Columns[t.Column].Kind == profile.Numeric,
+	}, t.Slots(counts), 0.95)
+	out := map[string]Estimate{}
+	for name, i := range map[string]estimate.Interval{"accuracy": b.Accuracy, "auroc": b.AUROC} {
+		if !math.IsNaN(i.Value) && !math.IsNaN(i.SE) && !math.IsInf(i.SE, 0) {
+			out[name] = Estimate{i.Value, i.Low, i.High}
+		}
+	}
+	if n := b.TP + b.FN; b.Rows > 0 {
+		out["positive_rate"] = Estimate{Value: n / float64(b.Rows), Low: math.NaN(), High: math.NaN()}
+	}
+	return out
 }
 
 // compare measures one column. A panic in it is an error of this column: counters of an older layout or a defect in a

@@ -92,10 +92,15 @@ type Finding struct {
 // MetricsRow is the realised performance of one window.
 type MetricsRow struct {
 	Window
-	N, Labelled uint64             // predictions, and those of them with a label
-	Values      map[string]float64 // by metric name; a metric that is not defined (AUROC of one class) is absent
-	Provisional bool               // the window is open, or fewer than 95 % have their label
+	N, Labelled uint64              // predictions, and those of them with a label
+	Values      map[string]float64  // by metric name; a metric that is not defined (AUROC of one class) is absent
+	Estimates   map[string]Estimate // before labels, by metric name; nil where the reference has no labels
+	Provisional bool                // the window is open, or fewer than 95 % have their label
 }
+
+// Estimate is a metric as the scores promise it, and where the metric of the labels will lie 95 times in 100; the bounds are NaN
+// where they are not known.
+type Estimate struct{ Value, Low, High float64 }
 
 // Change is an hour of event time that got new rows, labels or profiles, or that was not yet evaluated as closed. Only the
 // hours that have rows are ever listed.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -83,6 +84,7 @@ func (f *compareFlags) run(cmd *cobra.Command, refPath, curPath string) error {
 	rng := rand.New(rand.NewPCG(f.seed, f.seed)) // #nosec G404 -- a sample, repeatable on purpose
 	f.o.Perm = rng.Perm
 	f.o.Pick = func(n, k int) []int { return pickRows(rng, n, k) }
+	f.o.Workers = runtime.GOMAXPROCS(0)
 	bar := newColumnBar(cmd.ErrOrStderr())
 	f.o.Progress = bar.show
 	r, err := compare.Compare(ref, cur, f.o)
@@ -185,10 +187,10 @@ func newColumnBar(w io.Writer) *columnBar {
 		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())}
 }
 
-func (b *columnBar) show(_ string, at, of int) {
+func (b *columnBar) show(done, of int) {
 	if b.bar != nil {
 		b.bar.ChangeMax(of)
-		_ = b.bar.Set(at) // a bar that cannot be drawn stops nothing
+		_ = b.bar.Set(done) // a bar that cannot be drawn stops nothing
 	}
 }
 

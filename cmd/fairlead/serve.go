@@ -44,6 +44,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.config.Debug, "debug", "", "address of Go's profiler, /debug/pprof (default: off)")
 	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
 	flags.StringVar(&f.config.Record, "record", f.config.Record, "predictions that are counted and stored: all or none")
+	flags.StringVar(&f.config.RedactKey, "redact-key", "", "file with the key that redacted values are hashed with (default: $FAIRLEAD_REDACT_KEY; without one they are dropped)")
 	flags.DurationVar(&f.config.LossWindow, "loss-window", f.config.LossWindow, "prediction rows younger than this may be lost by a crash")
 	flags.BoolVar(&f.config.Trees, "trees", f.config.Trees, "run tree ensembles on an engine of our own where it is faster and gives the same answers as ONNX Runtime")
 	flags.BoolVar(&f.config.Processes, "processes", false, "let pipelines start programs, with this server's rights: whoever may push may then run anything")

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fairlead-ml/fairlead/api"
 )
 
 // windows are the flags that choose windows.
@@ -66,7 +69,7 @@ func metricsCommand() *cobra.Command {
 	var t talk
 	var w windows
 	cmd := t.command(&cobra.Command{
-		Use: "metrics DEPLOYMENT", Short: "Show realised metrics as labels arrive", Args: cobra.ExactArgs(1),
+		Use: "metrics DEPLOYMENT", Short: "Show realised metrics as labels arrive, beside what the scores promised", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client()
 			if err != nil {
@@ -76,7 +79,8 @@ func metricsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if t.out.format == "table" && m.Empty != "" {
+			promised := promisedMetrics(m)
+			if t.out.format == "table" && m.Empty != "" && len(promised) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), emptyText[m.Empty])
 				return nil
 			}
@@ -84,11 +88,23 @@ func metricsCommand() *cobra.Command {
 			for _, n := range m.Names {
 				header += "|" + n
 			}
+			for _, n := range promised {
+				header += "|estimated " + n
+			}
+			if len(promised) > 0 {
+				header += "|CAUSE"
+			}
 			return t.out.print(cmd.OutOrStdout(), m, header, func(add func(...any)) {
 				for _, p := range m.Points {
 					cells := []any{p.Start, p.N, p.Labelled}
 					for _, n := range m.Names {
 						cells = append(cells, p.Metrics[n])
+					}
+					for _, n := range promised {
+						cells = append(cells, promise(p.Estimated, n))
+					}
+					if len(promised) > 0 {
+						cells = append(cells, p.Cause)
 					}
 					add(cells...)
 				}
@@ -97,6 +113,29 @@ func metricsCommand() *cobra.Command {
 	}, true)
 	w.register(cmd)
 	return cmd
+}
+
+// promisedMetrics are the metrics that were estimated in some window.
+func promisedMetrics(m api.Metrics) []string {
+	var names []string
+	for _, n := range []string{"accuracy", "auroc"} {
+		if slices.ContainsFunc(m.Points, func(p api.MetricsPoint) bool { _, ok := p.Estimated[n]; return ok }) {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// promise is an estimate with its interval.
+func promise(all map[string]api.Estimate, name string) string {
+	e, ok := all[name]
+	switch {
+	case !ok:
+		return ""
+	case e.Low == nil || e.High == nil:
+		return fmt.Sprintf("%.4g", e.Value)
+	}
+	return fmt.Sprintf("%.3f (%.3f to %.3f)", e.Value, *e.Low, *e.High)
 }
 
 func alertsCommand() *cobra.Command {

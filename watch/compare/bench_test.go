@@ -39,7 +39,7 @@ func chance(o compare.Options, seed uint64) compare.Options {
 func BenchmarkCompare(b *testing.B) {
 	ref, cur := open(b, os.Getenv("FAIRLEAD_COMPARE_REFERENCE")), open(b, os.Getenv("FAIRLEAD_COMPARE_CURRENT"))
 	for b.Loop() {
-		if _, err := compare.Compare(ref, cur, chance(compare.Options{}, 1)); err != nil {
+		if _, err := compare.Compare(ref, cur, chance(compare.Options{Workers: 2}, 1)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -80,60 +80,62 @@ type Bin struct {
 	Current   Number `json:"current"`
 }
 
-// column measures one column of both sides.
-func (c *comparison) column(name string) error {
+// measured is what one column gave.
+type measured struct {
+	column             *Column // nil: a time
+	rules              int     // that were checked
+	broken             []quality.Result
+	notes              []string
+	reference, current []float64 // values of the sample's rows, nil: it is left out
+}
+
+// column measures one column of both sides. The error is that of a Source.
+func (c *comparison) column(name string) (m measured, err error) {
 	ref, err := c.reference.Column(name)
 	if err != nil {
-		return err
+		return m, err
 	}
 	cur, err := c.current.Column(name)
 	if err != nil {
-		return err
+		return m, err
 	}
-	switch {
-	case ref.Times != nil || cur.Times != nil:
-		c.rules(ref, cur)
-		return nil // a time moves on: that is no drift
-	case (ref.Strings != nil) != (cur.Strings != nil):
-		if ref, cur, err = alike(ref, cur, c.reference.Rows, c.current.Rows); err != nil {
-			c.broken(name, err)
-			return nil
-		}
-		c.r.Notes = append(c.r.Notes, fmt.Sprintf("column %s holds text on one side and numbers on the other: compared as text", name))
+	if ref.Times != nil || cur.Times != nil {
+		c.rules(&m, ref, cur)
+		return m, nil // a time moves on: that is no drift
 	}
-	c.rules(ref, cur)
-	c.draw(name, ref, cur)
+	if (ref.Strings != nil) != (cur.Strings != nil) {
+		ref, cur = alike(ref, cur, c.reference.Rows, c.current.Rows)
+		m.notes = append(m.notes, fmt.Sprintf("column %s holds text on one side and numbers on the other: compared as text", name))
+	}
+	c.rules(&m, ref, cur)
+	c.draw(&m, ref, cur)
 	col, err := c.measure(name, ref, cur)
-	if err != nil {
-		c.broken(name, err)
-		return nil
+	if err != nil { // it stops no other
+		nan := Number(math.NaN())
+		m.column = &Column{Name: name, Why: err.Error(), Bins: []Bin{}, PSI: nan, PSIDebiased: nan, PSIFloor: nan, P: nan, KS: nan,
+			KSFloor: nan, D1: nan, LInf: nan, JSDistance: nan, Hellinger: nan, W1: nan, W1Deviation: nan, ChiSquareP: nan}
+		return m, nil
 	}
+	col.w1(&m)
 	switch name {
 	case c.o.Score:
 		col.Role = "score"
 	case c.o.Label:
 		col.Role = "label"
 	}
-	c.r.Columns = append(c.r.Columns, col)
-	return nil
-}
-
-// broken notes a column that could not be measured. It stops no other.
-func (c *comparison) broken(name string, err error) {
-	nan := Number(math.NaN())
-	c.r.Columns = append(c.r.Columns, Column{Name: name, Why: err.Error(), Bins: []Bin{}, PSI: nan, PSIDebiased: nan, PSIFloor: nan, P: nan, KS: nan,
-		KSFloor: nan, D1: nan, LInf: nan, JSDistance: nan, Hellinger: nan, W1: nan, W1Deviation: nan, ChiSquareP: nan})
+	m.column = &col
+	return m, nil
 }
 
 // alike makes texts of the numbers of one side, where the other has texts.
-func alike(ref, cur *fairlead.TableColumn, n, m int) (a, b *fairlead.TableColumn, err error) {
+func alike(ref, cur *fairlead.TableColumn, n, m int) (a, b *fairlead.TableColumn) {
 	if ref.Strings == nil {
 		ref = texts(ref, n)
 	}
 	if cur.Strings == nil {
 		cur = texts(cur, m)
 	}
-	return ref, cur, nil
+	return ref, cur
 }
 
 func texts(c *fairlead.TableColumn, rows int) *fairlead.TableColumn {
@@ -165,7 +167,6 @@ func (c *comparison) measure(name string, ref, cur *fairlead.TableColumn) (col C
 	col = Column{Name: name, Kind: string(layout.Columns[0].Kind), Reference: summary(layout, total), Current: summary(layout, counts)}
 	col.Bins = bins(layout, total, counts)
 	col.fill(layout, total, counts)
-	c.w1(&col, name)
 	c.follow(&col, layout, total, windows)
 	return col, nil
 }
@@ -212,15 +213,15 @@ func bins(l *profile.Layout, ref, cur *profile.Counts) []Bin {
 }
 
 // rules proposes what the reference keeps and asks whether the current rows do.
-func (c *comparison) rules(ref, cur *fairlead.TableColumn) {
+func (c *comparison) rules(m *measured, ref, cur *fairlead.TableColumn) {
 	rules := quality.Suggest(&fairlead.Table{Rows: c.reference.Rows, Columns: []fairlead.TableColumn{*ref}})
 	if ref.Name == c.o.Label {
 		rules = slices.DeleteFunc(rules, func(r quality.Rule) bool { return r.Kind == quality.NotNull }) // labels come late
 	}
-	c.r.Rules += len(rules)
+	m.rules = len(rules)
 	for _, found := range quality.Check(rules, &fairlead.Table{Rows: c.current.Rows, Columns: []fairlead.TableColumn{*cur}}, quality.Context{}) {
 		if !found.OK && beyondChance(found) {
-			c.r.Quality = append(c.r.Quality, found)
+			m.broken = append(m.broken, found)
 		}
 	}
 }

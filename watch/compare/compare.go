@@ -4,14 +4,17 @@
 // does on both, with labels and without.
 //
 // Columns pass one at a time, so that memory holds two of them and a sample of rows, whatever the size. All of it is a pure
-// function of the data and of the chance it is given.
+// function of the data and of the chance it is given, whatever the number of columns that are measured at the same time.
 package compare
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/watch/drift"
@@ -54,8 +57,11 @@ type Options struct {
 	// Pick draws so many of n rows without returning them, in ascending order; Perm a permutation. Both are chance.
 	Pick func(n, k int) []int
 	Perm func(n int) []int
-	// Progress is told before each column, at from 0; nil: nobody.
-	Progress func(column string, at, of int)
+	// Workers measure columns at the same time; 0: one. Each holds a column of both sides in memory. The report is the same
+	// whatever their number.
+	Workers int
+	// Progress is told how many columns are done, one call at a time; nil: nobody.
+	Progress func(done, of int)
 }
 
 func (o *Options) defaults() {
@@ -109,13 +115,8 @@ func Compare(reference, current Side, o Options) (*Report, error) {
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
-	for i, name := range c.names {
-		if o.Progress != nil {
-			o.Progress(name, i, len(c.names))
-		}
-		if err := c.column(name); err != nil {
-			return nil, err
-		}
+	if err := c.columns(); err != nil {
+		return nil, err
 	}
 	c.judge()
 	if err := c.together(); err != nil {
@@ -144,6 +145,44 @@ type comparison struct {
 
 // rowNumbers are the columns into which pandas writes an index without a name.
 var rowNumbers = regexp.MustCompile(`^__index_level_\d+__$`)
+
+// columns measures all columns, some at a time, and puts together what was found in their order.
+func (c *comparison) columns() error {
+	found := make([]measured, len(c.names))
+	errs := make([]error, len(c.names))
+	var next, done atomic.Int64
+	var progress sync.Mutex
+	var wg sync.WaitGroup
+	for range max(1, min(c.o.Workers, len(c.names))) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(c.names)); i = next.Add(1) - 1 {
+				found[i], errs[i] = c.column(c.names[i])
+				if c.o.Progress != nil {
+					progress.Lock()
+					c.o.Progress(int(done.Add(1)), len(c.names))
+					progress.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for i, m := range found {
+		c.r.Rules += m.rules
+		c.r.Quality = append(c.r.Quality, m.broken...)
+		c.r.Notes = append(c.r.Notes, m.notes...)
+		if m.column != nil {
+			c.r.Columns = append(c.r.Columns, *m.column)
+		}
+		if m.reference != nil {
+			c.sample.names = append(c.sample.names, c.names[i])
+			c.sample.reference, c.sample.current = append(c.sample.reference, m.reference), append(c.sample.current, m.current)
+		}
+	}
+	return nil
+}
 
 // prepare decides what to compare, and what to draw.
 func (c *comparison) prepare() error {

@@ -33,9 +33,9 @@ type Driver struct {
 	Importance Number `json:"importance"` // loss of AUROC when it is shuffled
 }
 
-// draw keeps the sample's values of a column, categories as codes in the order of their frequency in the reference's sample.
-func (c *comparison) draw(name string, ref, cur *fairlead.TableColumn) {
-	if c.rows.reference == nil || name == c.o.Label {
+// draw keeps the sample's values of a column, categories as their share of the reference's sample.
+func (c *comparison) draw(m *measured, ref, cur *fairlead.TableColumn) {
+	if c.rows.reference == nil || ref.Name == c.o.Label {
 		return
 	}
 	a, b := make([]float64, len(c.rows.reference)), make([]float64, len(c.rows.current))
@@ -61,8 +61,7 @@ func (c *comparison) draw(name string, ref, cur *fairlead.TableColumn) {
 	}
 	fill(a, ref, c.rows.reference)
 	fill(b, cur, c.rows.current)
-	c.sample.names = append(c.sample.names, name)
-	c.sample.reference, c.sample.current = append(c.sample.reference, a), append(c.sample.current, b)
+	m.reference, m.current = a, b
 }
 
 // frequencyCodes numbers categories by their share: as NannyML does, neighbours in number are alike in frequency.
@@ -81,13 +80,12 @@ func frequencyCodes(col *fairlead.TableColumn, rows []int) map[string]float64 {
 }
 
 // w1 is the Wasserstein distance of the sample's values, for people: in the unit of the column.
-func (c *comparison) w1(col *Column, name string) {
+func (col *Column) w1(m *measured) {
 	col.W1, col.W1Deviation = Number(math.NaN()), Number(math.NaN())
-	last := len(c.sample.names) - 1
-	if last < 0 || c.sample.names[last] != name || col.Kind != "numeric" {
+	if m.reference == nil || col.Kind != "numeric" {
 		return
 	}
-	w := drift.W1(numbers(c.sample.reference[last]), numbers(c.sample.current[last]))
+	w := drift.W1(numbers(m.reference), numbers(m.current))
 	col.W1 = Number(w)
 	if s := float64(col.Reference.Std); s > 0 {
 		col.W1Deviation = Number(w / s)

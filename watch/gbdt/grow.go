@@ -12,6 +12,8 @@ type fitter struct {
 	gradient, curv []float64
 	rows           []int32 // partitioned by leaf while a tree grows
 	scratch        []int32
+	width          int      // bins of a column in a histogram, the missing ones included
+	spare          [][]sums // histograms of trees that are done
 }
 
 // sums are what a split is judged by.
@@ -33,7 +35,7 @@ type leaf struct {
 	from, to  int // in fitter.rows
 	node      int
 	total     sums
-	histogram []sums // column × 256 bins
+	histogram []sums // column × fitter.width bins
 	best      split
 }
 
@@ -44,8 +46,6 @@ type split struct {
 	left        sums
 }
 
-const width = 256 // bins of a column in a histogram
-
 func newFitter(columns [][]float64, target, weight []float64, loss Loss, o Options) *fitter {
 	n := len(target)
 	f := &fitter{
@@ -53,7 +53,8 @@ func newFitter(columns [][]float64, target, weight []float64, loss Loss, o Optio
 		rows: make([]int32, n), scratch: make([]int32, n),
 	}
 	for _, c := range columns {
-		f.columns = append(f.columns, bin(c, o.Bins))
+		b := bin(c, o.Bins)
+		f.columns, f.width = append(f.columns, b), max(f.width, len(b.upper)+2)
 	}
 	return f
 }
@@ -117,6 +118,9 @@ func (f *fitter) grow() (Tree, bool) {
 		leaves[at] = left
 		leaves = append(leaves, right)
 	}
+	for _, l := range leaves {
+		f.spare = append(f.spare, l.histogram)
+	}
 	if len(leaves) == 1 {
 		return Tree{}, false
 	}
@@ -130,11 +134,23 @@ func (f *fitter) grow() (Tree, bool) {
 	return tree, true
 }
 
+// histogram is an empty one.
+func (f *fitter) histogram() []sums {
+	n := len(f.spare)
+	if n == 0 {
+		return make([]sums, len(f.columns)*f.width)
+	}
+	h := f.spare[n-1]
+	f.spare = f.spare[:n-1]
+	clear(h)
+	return h
+}
+
 // count fills a leaf's histogram from its rows.
 func (f *fitter) count(l *leaf) {
-	l.histogram = make([]sums, len(f.columns)*width)
+	l.histogram = f.histogram()
 	for c := range f.columns {
-		bins, h := f.columns[c].bin, l.histogram[c*width:(c+1)*width]
+		bins, h := f.columns[c].bin, l.histogram[c*f.width:(c+1)*f.width]
 		for _, i := range f.rows[l.from:l.to] {
 			s := &h[bins[i]]
 			s.gradient += f.gradient[i]
@@ -142,7 +158,7 @@ func (f *fitter) count(l *leaf) {
 			s.rows++
 		}
 	}
-	for b := range width {
+	for b := range f.width {
 		l.total.add(l.histogram[b])
 	}
 }
@@ -151,7 +167,7 @@ func (f *fitter) count(l *leaf) {
 func (f *fitter) seek(l *leaf) {
 	l.best = split{}
 	for c := range f.columns {
-		h := l.histogram[c*width : (c+1)*width]
+		h := l.histogram[c*f.width : (c+1)*f.width]
 		absent := h[missing]
 		for _, missingLeft := range [...]bool{true, false} {
 			var left sums

@@ -100,6 +100,9 @@ func (r *reader) fail(format string, args ...any) {
 	r.b = nil
 }
 
+// left is the number of bytes that were not read.
+func (r *reader) left() int { return len(r.b) }
+
 // done reports the first failure, or bytes left over.
 func (r *reader) done() error {
 	if r.err == nil && len(r.b) > 0 {

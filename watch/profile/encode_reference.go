@@ -24,6 +24,9 @@ func (r *Reference) MarshalBinary() ([]byte, error) {
 				c.encode(w)
 			}
 		}
+		if r.Truth != nil { // references without labels end here, as all did before there was this part
+			r.Truth.encode(w)
+		}
 	}), nil
 }
 
@@ -53,6 +56,9 @@ func ParseReference(b []byte) (*Reference, error) {
 		in.fail("it counts %d of %d rows", r.Total.N, rows)
 	}
 	r.decodePhases(in)
+	if in.err == nil && in.left() > 0 {
+		r.Truth = decodeTruth(in, r)
+	}
 	if err := in.done(); err != nil {
 		return nil, err
 	}

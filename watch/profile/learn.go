@@ -14,6 +14,12 @@ type Options struct {
 	// TimeColumn names the column with the event time. With it, and two weeks of data, a reference knows the phases
 	// of the week. Empty, or absent from the table: no phases.
 	TimeColumn string
+	// Score names the output whose bins are to know the truth, and Label says of a row whether it was positive; known is
+	// false where it has no label. nil: the reference has none.
+	Score string
+	Label func(row int) (positive, known bool)
+	// Threshold of the decision: a score at or above it is positive.
+	Threshold float64
 }
 
 // maxPhaseCells bounds the memory of the phases, 32 MiB; a model with more counters than that is compared with the
@@ -54,6 +60,7 @@ func Learn(fields []fairlead.Field, t *fairlead.Table, opt Options) (*Reference,
 	}
 	r.Layout.seal()
 	r.count(t, times)
+	r.learnTruth(t, opt)
 	return r, nil
 }
 

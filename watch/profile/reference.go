@@ -14,6 +14,7 @@ type Reference struct {
 	Rows     int
 	From, To time.Time // of the event times; zero without a time column
 	Skipped  []string  // fields of the model that the reference data lacks
+	Truth    *Truth    // nil: the reference has no labels of a binary task
 }
 
 // For gives the counts that a window [start, end) of event time is compared with, and its description.

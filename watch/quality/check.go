@@ -130,8 +130,12 @@ func canonical(c *fairlead.TableColumn, set []string) map[string]int {
 func (res Result) rows(columns []*fairlead.TableColumn, n int) Result {
 	r := &res.Rule
 	unexpected := r.predicate(columns, n)
+	skip := r.Kind != NotNull && r.Kind != Null && slices.ContainsFunc(columns, func(c *fairlead.TableColumn) bool { return c.Null != nil })
+	if r.Kind == NotNull && columns[0].Null == nil {
+		res.Rows, n = n, 0 // none is null
+	}
 	for i := range n {
-		if r.Kind != NotNull && r.Kind != Null && slices.ContainsFunc(columns, func(c *fairlead.TableColumn) bool { return c.IsNull(i) }) {
+		if skip && slices.ContainsFunc(columns, func(c *fairlead.TableColumn) bool { return c.IsNull(i) }) {
 			continue
 		}
 		res.Rows++
