@@ -36,6 +36,10 @@ type Prediction struct {
 	Outputs    []Tensor  // first dimension n
 	Latency    Anatomy
 	Cached     bool
+	// Probability with which each row was chosen to be stored; nil: 1 for all.
+	Probability []float64
+	// Disagrees says of each row of a shadow that its answer is not that of the live version; nil: none, or not known.
+	Disagrees []bool
 }
 
 // RowID is the prediction id of row i of a request of n rows when the client gave none: the request id itself for a

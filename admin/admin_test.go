@@ -103,6 +103,10 @@ func (w *world) Metrics(_ context.Context, s admin.Span) ([]watch.MetricsRow, er
 
 func (w *world) Profiles(context.Context, watch.Window) ([][]byte, error) { return nil, w.fail }
 
+func (w *world) Explain(_ context.Context, id string) (api.AlertExplanation, error) {
+	return api.AlertExplanation{Alert: api.Alert{ID: id}}, w.fail
+}
+
 func (w *world) Alerts(context.Context) ([]api.Alert, error) { return slices.Clone(w.alerts), w.fail }
 
 func (w *world) SQL(_ context.Context, _ string, limit int) (api.SQLAnswer, error) {

@@ -14,6 +14,8 @@ import (
 type Alerts interface {
 	// Alerts lists them, latest onset first.
 	Alerts(ctx context.Context) ([]api.Alert, error)
+	// Explain says what is known of one of them.
+	Explain(ctx context.Context, id string) (api.AlertExplanation, error)
 }
 
 func (s *server) registerAlerts(a huma.API) {
@@ -29,5 +31,13 @@ func (s *server) registerAlerts(a huma.API) {
 			return in.State != "" && x.State != in.State || in.Deployment != "" && x.Deployment != in.Deployment
 		})
 		return replied(all, err)
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "explain-alert", Method: http.MethodGet, Path: "/api/v1/alerts/explain", Tags: []string{"alerts"},
+		Summary: "What is known of an alert: its course, what moved with it, what it did, what to do",
+	}, func(ctx context.Context, in *struct {
+		ID string `query:"id" required:"true" doc:"of the alert"`
+	}) (*reply[api.AlertExplanation], error) {
+		return replied(s.Alerts.Explain(ctx, in.ID))
 	})
 }

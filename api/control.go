@@ -12,7 +12,7 @@ type Status struct {
 	Now       time.Time `json:"now"`
 	Engine    string    `json:"engine" doc:"inference engine and its version"`
 	Recorded  uint64    `json:"recorded" doc:"rows handed to the recorder since the start"`
-	Dropped   uint64    `json:"dropped" doc:"rows answered but neither counted nor stored because the recorder's queue was full"`
+	Dropped   uint64    `json:"dropped" doc:"rows answered but neither counted nor stored: the recorder's queue was full or the disk was"`
 	Stored    uint64    `json:"stored" doc:"rows in the evaluation store"`
 	Labels    uint64    `json:"labels" doc:"labels in the evaluation store"`
 	Lag       float64   `json:"lag_seconds" doc:"age of the oldest event not yet in the evaluation store"`

@@ -215,9 +215,13 @@ func (a *App) startDeployments(ctx context.Context) error {
 		},
 		cores: runtime.GOMAXPROCS(0), host: thisHost(a.runtime.Version()), memory: a.runtime.Memory, trees: a.config.Trees,
 	}
+	if a.deployer.redactKey, err = a.config.redactKey(); err != nil {
+		return err
+	}
 	a.registry.UsedBy(a.deployer.uses)
 	// Half the loss window to gather, half for the write to reach the disk.
 	a.recorder = newRecorder(a.events, a.deployer, a.config.LossWindow/2, a.log)
+	a.recorder.policies, a.recorder.chance = a.deployer, seedChance(rand.Float64)
 	a.recorder.chunk = min(chunkBytes, a.events.Largest()*3/8)
 	if err := a.startServing(ctx); err != nil {
 		return err

@@ -2,6 +2,8 @@
 package app
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +27,7 @@ type Config struct {
 	Version      string // of the binary
 
 	Record     string        // which predictions are counted and stored: RecordAll or RecordNone
+	RedactKey  string        // file with the key that redacted values are hashed with; "": FAIRLEAD_REDACT_KEY, else they are dropped
 	LossWindow time.Duration // rows answered within this time of a crash may be lost
 	// MaxLag is how far the evaluation store and the findings may fall behind while serving needs the processors; the
 	// page and /v1/status show the lag. 0: they never give way.
@@ -107,4 +110,20 @@ func (c Config) libraryPath() (string, error) {
 	}
 	return "", fairlead.Errorf(fairlead.CodeUnavailable, "the ONNX Runtime library %s was not found", name).
 		Hintf("`make runtime` puts it beside the binary; or set FAIRLEAD_ORT_LIBRARY to its path")
+}
+
+// redactKey reads the key that values are hashed with, nil if there is none.
+func (c Config) redactKey() ([]byte, error) {
+	key := []byte(os.Getenv("FAIRLEAD_REDACT_KEY"))
+	if c.RedactKey != "" {
+		var err error
+		if key, err = os.ReadFile(c.RedactKey); err != nil {
+			return nil, fmt.Errorf("read the key of redacted values: %w", err)
+		}
+	}
+	if key = bytes.TrimSpace(key); len(key) > 0 && len(key) < 16 {
+		return nil, fairlead.Invalid("the key of redacted values has %d bytes, it needs 16 or more", len(key)).
+			Hintf("openssl rand -hex 32 makes one")
+	}
+	return key, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/api"
+	"github.com/fairlead-ml/fairlead/eventlog/keep"
 	"github.com/fairlead-ml/fairlead/serve/engine"
 	"github.com/fairlead-ml/fairlead/serve/route"
 	"github.com/fairlead-ml/fairlead/ship/bundle"
@@ -49,6 +50,7 @@ type version struct {
 	reference *profile.Reference
 	metrics   map[string]float64 // on the reference data; may be nil
 	digest    fairlead.Digest
+	keep      *keep.Policy // of its rows
 	session   engine.Session
 	golden    *bundle.Golden // of the loaded variant, for the promotion; nil: there are none
 	target    *route.Target  // in the route tables since the session was loaded
@@ -65,6 +67,7 @@ type deployer struct {
 	router   *route.Router
 	log      *slog.Logger
 
+	redactKey  []byte      // that values are hashed with; nil: they are dropped
 	gatekeeper *gatekeeper // nil: every version may be loaded
 	now        func() time.Time
 	trees      bool                                       // ensembles of trees run on our own walker where it gives ONNX Runtime's answers
@@ -150,7 +153,7 @@ func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fa
 	if err != nil {
 		return nil, err
 	}
-	known = &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest}
+	known = &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest, keep: policyOf(b.File, d.redactKey)}
 	if p := b.Profile(); p != nil {
 		if known.reference, err = profile.ParseReference(p); err != nil {
 			return nil, fmt.Errorf("reference of %s@%d: %w", model, v, err)

@@ -128,6 +128,8 @@ func (a *App) metrics() http.Handler {
 	counter("rows_recorded_total", "Rows handed to the recorder.", func() float64 { return float64(a.recorder.recorded.Load()) })
 	counter("rows_dropped_total", "Rows answered but neither counted nor stored: the recorder's queue was full or the log refused them.",
 		func() float64 { return float64(a.recorder.dropped.Load()) })
+	counter("rows_sampled_out_total", "Rows answered and counted, but not chosen to be stored (record: {sample: …}).",
+		func() float64 { return float64(a.recorder.sampled.Load()) })
 	counter("business_events_total", "Business events acknowledged: they are on disk.", func() float64 { return float64(a.eventsStored.Load()) })
 	counter("rows_expired_total", "Stored rows dropped because they were beyond what --keep-rows or --keep-rows-mb keeps.",
 		func() float64 { return float64(a.rowsExpired.Load()) })

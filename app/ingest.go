@@ -38,6 +38,10 @@ func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stre
 		if err == nil {
 			err = log.Follow(ctx, stream, after, ingestBatch, func(msgs []eventlog.Message) error {
 				wait = time.Second
+				// A database that meets a full disk refuses everything until it is opened again: it does not get there.
+				if err := log.Room(); err != nil {
+					return err
+				}
 				began := time.Now()
 				err := store.Ingest(ctx, string(stream), msgs)
 				took := time.Since(began)

@@ -110,9 +110,11 @@ func (d *deployer) renew(ctx context.Context, dep *deployment, v fairlead.Versio
 	defer d.mu.Unlock()
 	old := known.target
 	known.golden = golden
+	settings := found.settings
+	settings.Durable = b.File != nil && b.File.Record.Durable
 	known.session, known.probed, known.override, known.target = session, found, o, &route.Target{
 		Deployment: dep.Name, Model: dep.Model, Version: v, Digest: known.digest, Variant: b.Variant().Name,
-		Role: fairlead.RoleLive, Signature: known.sig, Session: session, Settings: found.settings,
+		Role: fairlead.RoleLive, Signature: known.sig, Session: session, Settings: settings,
 	}
 	return old, nil
 }

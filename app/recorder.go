@@ -11,6 +11,7 @@ import (
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
+	"github.com/fairlead-ml/fairlead/eventlog/keep"
 	"github.com/fairlead-ml/fairlead/watch/profile"
 )
 
@@ -38,14 +39,28 @@ type recorder struct {
 
 	// What waits is a list and no channel: nobody is woken for a single row.
 	mu      sync.Mutex
-	waiting []*fairlead.Prediction
+	waiting []waiting
 	rows    int           // of them
+	bytes   int64         // of them
+	urgent  bool          // somebody waits until they are on disk
 	closed  bool          // nobody takes them any more
 	full    chan struct{} // a batch is together, or so many predictions that the list must be taken
 
 	pending  atomic.Int64 // rows that wait or are in the batch
+	held     atomic.Int64 // bytes of them
 	recorded atomic.Uint64
 	dropped  atomic.Uint64
+	sampled  atomic.Uint64 // rows that the policy chose not to store
+
+	policies policyInfo              // nil: keep.Default for all
+	chance   func(id string) float64 // of a row
+}
+
+// waiting is a prediction on its way to the recorder. done, if not nil, hears when it is on disk or why not.
+type waiting struct {
+	p     *fairlead.Prediction
+	bytes int64
+	done  chan<- error
 }
 
 // appender is the event log as the recorder needs it.
@@ -61,27 +76,33 @@ type versionInfo interface {
 func newRecorder(log appender, versions versionInfo, every time.Duration, l *slog.Logger) *recorder {
 	return &recorder{
 		log: log, versions: versions, every: every, slog: l, chunk: chunkBytes,
-		full: make(chan struct{}, 1),
+		full: make(chan struct{}, 1), chance: keep.Chance(0),
 	}
 }
 
 // Record implements serve.Recorder.
-func (r *recorder) Record(p *fairlead.Prediction) {
-	rows := len(p.Rows)
-	if r.pending.Add(int64(rows)) > maxPendingRows {
-		r.drop(rows)
+func (r *recorder) Record(p *fairlead.Prediction) { r.put(waiting{p: p, bytes: bytesOf(p)}) }
+
+func (r *recorder) put(w waiting) {
+	rows := len(w.p.Rows)
+	// What is too large for the bound by itself goes in alone.
+	held := r.held.Add(w.bytes)
+	if r.pending.Add(int64(rows)) > maxPendingRows || held > maxPendingBytes && held > w.bytes {
+		r.refuse(w)
 		return
 	}
 	r.mu.Lock()
 	taken := !r.closed && len(r.waiting) < maxWaiting
 	if taken {
-		r.waiting = append(r.waiting, p)
+		r.waiting = append(r.waiting, w)
 		r.rows += rows
+		r.bytes += w.bytes
+		r.urgent = r.urgent || w.done != nil
 	}
-	full := r.rows >= flushRows || len(r.waiting) >= maxWaiting/2
+	full := r.urgent || r.rows >= flushRows || r.bytes >= flushBytes || len(r.waiting) >= maxWaiting/2
 	r.mu.Unlock()
 	if !taken {
-		r.drop(rows)
+		r.refuse(w)
 		return
 	}
 	r.recorded.Add(uint64(rows))
@@ -93,14 +114,24 @@ func (r *recorder) Record(p *fairlead.Prediction) {
 	}
 }
 
-// take gives what waits; used is memory to be used again. last is the end of taking: Record drops from then on.
-func (r *recorder) take(used []*fairlead.Prediction, last bool) []*fairlead.Prediction {
+// refuse drops a prediction that there is no room for.
+func (r *recorder) refuse(w waiting) {
+	r.held.Add(-w.bytes)
+	r.drop(len(w.p.Rows))
+	if w.done != nil {
+		w.done <- errQueueFull
+	}
+}
+
+// take gives what waits, and whether somebody waits for it; used is memory to be used again. last is the end of taking:
+// Record drops from then on.
+func (r *recorder) take(used []waiting, last bool) (all []waiting, urgent bool) {
 	clear(used)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := r.waiting
-	r.waiting, r.rows, r.closed = used[:0], 0, last
-	return all
+	all, urgent = r.waiting, r.urgent
+	r.waiting, r.rows, r.bytes, r.urgent, r.closed = used[:0], 0, 0, false, last
+	return all, urgent
 }
 
 // drop counts rows that were pending and will not be written.
@@ -117,6 +148,7 @@ type versionKey struct {
 // batch is what is gathered between two writes.
 type batch struct {
 	rows  int
+	bytes int64
 	parts []*part
 	last  *part // where the last prediction went: most are of the version of the one before
 }
@@ -126,8 +158,12 @@ type part struct {
 	versionKey
 	preds  []*fairlead.Prediction
 	sig    fairlead.Signature
+	fields []fairlead.Field // of sig
 	layout *profile.Layout
 	known  bool
+	policy *keep.Policy
+	done   []chan<- error // of those who wait
+	err    error          // rows of it are not on disk
 }
 
 // part gives the version's part, a new one if it has none yet.
@@ -142,6 +178,13 @@ func (r *recorder) part(b *batch, key versionKey) *part {
 		p.sig, p.layout, p.known = r.versions.Info(key.name, key.version)
 		if p.layout == nil {
 			p.layout = &profile.Layout{} // counts rows only
+		}
+		p.fields = p.sig.Fields()
+		if r.policies != nil {
+			p.policy = r.policies.Policy(key.name, key.version)
+		}
+		if p.policy == nil {
+			p.policy = keep.Default()
 		}
 		b.parts = append(b.parts, p)
 	}
@@ -159,28 +202,36 @@ func (r *recorder) Run(ctx context.Context) {
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	b := &batch{}
-	var all []*fairlead.Prediction
+	var all []waiting
+	var urgent bool
 	for {
 		select {
 		case <-r.full:
-			all = r.take(all, false)
-			b = r.gather(write, b, all)
+			all, urgent = r.take(all, false)
+			if b = r.gather(write, b, all); urgent {
+				b = r.flush(write, b)
+			}
 		case <-tick.C:
-			all = r.take(all, false)
+			all, _ = r.take(all, false)
 			b = r.flush(write, r.gather(write, b, all))
 		case <-ctx.Done(): // the servers have stopped
-			r.flush(write, r.gather(write, b, r.take(nil, true)))
+			all, _ = r.take(nil, true)
+			r.flush(write, r.gather(write, b, all))
 			return
 		}
 	}
 }
 
 // gather adds predictions to the batch, which it writes and replaces whenever it is full.
-func (r *recorder) gather(ctx context.Context, b *batch, all []*fairlead.Prediction) *batch {
-	for _, p := range all {
-		part := r.part(b, versionKey{p.Deployment, p.Version})
-		part.preds = append(part.preds, p)
-		if b.rows += len(p.Rows); b.rows >= flushRows {
+func (r *recorder) gather(ctx context.Context, b *batch, all []waiting) *batch {
+	for _, w := range all {
+		part := r.part(b, versionKey{w.p.Deployment, w.p.Version})
+		part.preds = append(part.preds, w.p)
+		if w.done != nil {
+			part.done = append(part.done, w.done)
+		}
+		b.bytes += w.bytes
+		if b.rows += len(w.p.Rows); b.rows >= flushRows || b.bytes >= flushBytes {
 			b = r.flush(ctx, b)
 		}
 	}
@@ -197,10 +248,15 @@ func (r *recorder) flush(ctx context.Context, b *batch) *batch {
 		if err := r.append(ctx, m); err != nil {
 			r.slog.Error("rows not recorded", "stream", m.stream, "rows", m.rows, "err", err)
 			r.drop(m.rows)
+			if m.part != nil {
+				m.part.err = err
+			}
 			continue
 		}
 		r.pending.Add(-int64(m.rows))
 	}
+	r.held.Add(-b.bytes)
+	b.settle()
 	return &batch{}
 }
 
@@ -225,7 +281,8 @@ type message struct {
 	stream eventlog.Stream
 	id     string // makes a repeated append of the same message harmless
 	data   []byte
-	rows   int // that are lost if the message is; 0 for profiles
+	rows   int   // that are lost if the message is; 0 for profiles
+	part   *part // of the rows; nil for profiles
 }
 
 // encode makes the batch's messages. Rows that cannot be encoded never will be: it says so and drops them.
@@ -240,7 +297,7 @@ func (r *recorder) encode(b *batch) []message {
 				profiles.Add(part.layout, joined)
 			}
 		}
-		for _, chunk := range chunks(part.preds, r.chunk) {
+		for _, chunk := range chunks(r.kept(part), r.chunk, part.width) {
 			rows := 0
 			for _, p := range chunk {
 				rows += len(p.Rows)
@@ -248,14 +305,15 @@ func (r *recorder) encode(b *batch) []message {
 			err := errors.New("the version is not known")
 			var data []byte
 			if part.known {
-				data, err = eventlog.EncodePredictions(chunk, &part.sig)
+				data, err = eventlog.EncodeKept(chunk, &part.sig, part.policy)
 			}
 			if err != nil {
 				r.slog.Error("rows not recorded", "deployment", part.name, "version", part.version, "rows", rows, "err", err)
 				r.drop(rows)
+				part.err = err
 				continue
 			}
-			out = append(out, message{eventlog.Predictions, messageID(), data, rows})
+			out = append(out, message{eventlog.Predictions, messageID(), data, rows, part})
 		}
 	}
 	if deltas := profiles.Drain(); len(deltas) > 0 {
@@ -269,13 +327,13 @@ func (r *recorder) encode(b *batch) []message {
 			}
 			// A backfill spreads over many minutes: a message holds what the log takes.
 			if size += len(counts); size > r.chunk && len(wire) > 0 {
-				out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
+				out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0, nil})
 				wire, size = nil, len(counts)
 			}
 			wire = append(wire, eventlog.ProfileDelta{Deployment: d.Deployment, Version: d.Version, Role: d.Role, Minute: d.Minute, Counts: counts})
 		}
 		if len(wire) > 0 {
-			out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0})
+			out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0, nil})
 		}
 	}
 	return out
@@ -283,11 +341,11 @@ func (r *recorder) encode(b *batch) []message {
 
 // chunks cuts predictions into lists of at most flushRows rows and about limit bytes each; a larger prediction is cut by
 // rows.
-func chunks(all []*fairlead.Prediction, limit int) [][]*fairlead.Prediction {
+func chunks(all []*fairlead.Prediction, limit int, width func(*fairlead.Tensor) int) [][]*fairlead.Prediction {
 	var out [][]*fairlead.Prediction
 	rows, size := flushRows, 0 // full, so that the first prediction opens a list
 	for _, p := range all {
-		perRow := rowBytes(p)
+		perRow := rowBytes(p, width)
 		step := max(1, min(flushRows, limit/perRow))
 		for from := 0; from < len(p.Rows); from += step {
 			part := rowsOf(p, from, min(from+step, len(p.Rows)))
@@ -303,13 +361,14 @@ func chunks(all []*fairlead.Prediction, limit int) [][]*fairlead.Prediction {
 }
 
 // rowBytes estimates the size of one row before compression.
-func rowBytes(p *fairlead.Prediction) int {
+func rowBytes(p *fairlead.Prediction, width func(*fairlead.Tensor) int) int {
 	size := 100 // ids, times, key
 	for _, tensors := range [][]fairlead.Tensor{p.Inputs, p.Outputs} {
 		for i := range tensors {
-			size += 8 * tensors[i].Width()
+			w := width(&tensors[i])
+			size += 8 * w
 			if s, ok := tensors[i].Data.([]string); ok && len(s) > 0 {
-				size += len(s[0]) * tensors[i].Width()
+				size += len(s[0]) * w
 			}
 		}
 	}
@@ -322,6 +381,9 @@ func rowsOf(p *fairlead.Prediction, from, to int) *fairlead.Prediction {
 	}
 	part := *p
 	part.Rows = p.Rows[from:to]
+	if p.Probability != nil {
+		part.Probability = p.Probability[from:to]
+	}
 	part.Inputs, part.Outputs = slice(p.Inputs, from, to), slice(p.Outputs, from, to)
 	return &part
 }

@@ -73,14 +73,14 @@ func BenchmarkRecorder(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	version := newWideVersion(b, rng)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	preds := make([]*fairlead.Prediction, rows)
+	preds := make([]waiting, rows)
 	for i := range preds {
 		x := make([]float32, 28)
 		for j := range x {
 			x[j] = float32(rng.NormFloat64())
 		}
 		at, id := at.Add(time.Duration(i)*200*time.Microsecond), ulid.Make().String()
-		preds[i] = &fairlead.Prediction{
+		preds[i].p = &fairlead.Prediction{
 			ID: id, Deployment: "wide", Model: "wide", Version: 1, Role: fairlead.RoleLive, Received: at,
 			Rows:   []fairlead.RowMeta{{ID: id, Time: at}},
 			Inputs: []fairlead.Tensor{{Name: "features", Type: fairlead.FP32, Shape: []int64{1, 28}, Data: x}},

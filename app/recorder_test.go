@@ -246,7 +246,7 @@ func TestChunks(t *testing.T) {
 					want = append(want, row.ID)
 				}
 			}
-			for _, chunk := range chunks(all, chunkBytes) {
+			for _, chunk := range chunks(all, chunkBytes, (*fairlead.Tensor).Width) {
 				rows, size := 0, 0
 				for _, p := range chunk {
 					for i, row := range p.Rows {
@@ -255,7 +255,7 @@ func TestChunks(t *testing.T) {
 							t.Fatalf("row %s has the input %g of another", row.ID, x)
 						}
 					}
-					rows, size = rows+len(p.Rows), size+len(p.Rows)*rowBytes(p)
+					rows, size = rows+len(p.Rows), size+len(p.Rows)*rowBytes(p, (*fairlead.Tensor).Width)
 				}
 				if rows > flushRows || size > chunkBytes {
 					t.Errorf("a chunk of %d rows and %d bytes", rows, size)

@@ -14,6 +14,7 @@ import (
 	"github.com/fairlead-ml/fairlead/api"
 	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/serve/engine"
+	"github.com/fairlead-ml/fairlead/ship/bundle"
 	"github.com/fairlead-ml/fairlead/watch/realised"
 	"github.com/fairlead-ml/fairlead/watch/replay"
 )
@@ -213,7 +214,7 @@ func (r *replayRun) isRedacted(ctx context.Context, v int) bool {
 	known, ok := r.redacted[v]
 	if !ok {
 		if _, c, err := r.app.candidate(ctx, r.model, fairlead.Version(v).String(), ""); err == nil { //nolint:gosec // versions are small
-			known = slices.ContainsFunc(c.file.Log.Redact, func(name string) bool { return r.needed[name] })
+			known = slices.ContainsFunc(c.file.Redactions(), func(hidden bundle.RedactFile) bool { return r.needed[hidden.Name] })
 		}
 		r.redacted[v] = known
 	}

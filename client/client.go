@@ -73,6 +73,11 @@ func (c *Client) Alerts(ctx context.Context, state string) ([]api.Alert, error) 
 	return get[[]api.Alert](ctx, c, "/api/v1/alerts", q)
 }
 
+// ExplainAlert says what is known of an alert.
+func (c *Client) ExplainAlert(ctx context.Context, id string) (api.AlertExplanation, error) {
+	return get[api.AlertExplanation](ctx, c, "/api/v1/alerts/explain", url.Values{"id": {id}})
+}
+
 // Push uploads a model: an .onnx file (contentType application/octet-stream) or a tar of a bundle folder
 // (application/x-tar).
 func (c *Client) Push(ctx context.Context, name, alias, contentType string, body io.Reader) (api.PushAnswer, error) {

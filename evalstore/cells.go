@@ -23,7 +23,7 @@ func numbers[T bool | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | u
 }
 
 // same is one value for every row.
-func same[T int32 | int64](x T) cells {
+func same[T int32 | int64 | float64](x T) cells {
 	return func(v *vector, at, from, to int) {
 		out := unsafe.Slice((*T)(v.data), at+to-from)
 		for i := at; i < len(out); i++ {

@@ -164,21 +164,24 @@ func (s *Store) removeGone(ctx context.Context, before time.Time) error {
 }
 
 // giveBack shrinks the store's file where more than a third and more than least bytes of it are free. DuckDB uses free blocks
-// again, but cuts only those at the file's end: tables written anew go to its beginning.
+// again, the first ones first, but cuts only those at the file's end: what is written anew may have to go to the end once
+// before there is room for it at the beginning.
 func (s *Store) giveBack(ctx context.Context, least int64) error {
-	if err := s.checkpoint(ctx); err != nil {
-		return err
-	}
-	var size, total, free int64
-	if err := s.db.QueryRowContext(ctx, `SELECT block_size, total_blocks, free_blocks FROM pragma_database_size()
-		WHERE database_name = current_database()`).Scan(&size, &total, &free); err != nil {
-		return fmt.Errorf("look at the store's size: %w", err)
-	}
-	if free*size < least || 3*free < total {
-		return nil
-	}
-	if err := s.write(ctx, func(t *tx) error { return t.rewriteTables() }); err != nil {
-		return fmt.Errorf("rewrite the store's tables: %w", err)
+	for range 3 {
+		if err := s.checkpoint(ctx); err != nil {
+			return err
+		}
+		var size, total, free int64
+		if err := s.db.QueryRowContext(ctx, `SELECT block_size, total_blocks, free_blocks FROM pragma_database_size()
+			WHERE database_name = current_database()`).Scan(&size, &total, &free); err != nil {
+			return fmt.Errorf("look at the store's size: %w", err)
+		}
+		if free*size < least || 3*free < total {
+			return nil
+		}
+		if err := s.write(ctx, func(t *tx) error { return t.rewriteTables() }); err != nil {
+			return fmt.Errorf("rewrite the store's tables: %w", err)
+		}
 	}
 	return s.checkpoint(ctx)
 }
@@ -204,15 +207,39 @@ func (t *tx) rewriteTables() error {
 		return err
 	}
 	for _, n := range tables {
-		made := quote(n[0]) + `."fairlead new"`
-		for _, stmt := range []string{
-			`CREATE TABLE ` + made + ` AS FROM ` + quote(n[0]) + `.` + quote(n[1]), `DROP TABLE ` + quote(n[0]) + `.` + quote(n[1]),
-			`ALTER TABLE ` + made + ` RENAME TO ` + quote(n[1]),
-		} {
-			if _, err := t.exec(stmt); err != nil {
-				return err
-			}
+		if err := t.rewriteTable(n[0], n[1]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// rewriteTable writes a table without constraints anew.
+func (t *tx) rewriteTable(schema, name string) error {
+	made := quote(schema) + `."fairlead new"`
+	for _, stmt := range []string{
+		`CREATE TABLE ` + made + ` AS FROM ` + quote(schema) + `.` + quote(name), `DROP TABLE ` + quote(schema) + `.` + quote(name),
+		`ALTER TABLE ` + made + ` RENAME TO ` + quote(name),
+	} {
+		if _, err := t.exec(stmt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shedDeleted writes a hot table anew that has more deleted rows than others. DuckDB gives deleted rows' space back only
+// with whole row groups, and counts it as used until then; the copy costs less than what moved just did.
+func (s *Store) shedDeleted(ctx context.Context, d fairlead.Name) error {
+	return s.write(ctx, func(t *tx) error {
+		var live, stored int64
+		if err := s.conn.QueryRowContext(t.ctx, `SELECT (SELECT count(*) FROM `+hotOf(d)+`), (SELECT estimated_size FROM duckdb_tables()
+			WHERE database_name = current_database() AND schema_name = 'hot' AND table_name = ?)`, string(d)).Scan(&live, &stored); err != nil {
+			return fmt.Errorf("count the deleted rows of %s: %w", d, err)
+		}
+		if stored-live <= live {
+			return nil
+		}
+		return t.rewriteTable("hot", string(d))
+	})
 }

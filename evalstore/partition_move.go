@@ -44,10 +44,18 @@ func (s *Store) MoveClosed(ctx context.Context, lateness time.Duration) (Moved, 
 		}
 		all.Rows, all.Files, all.Bytes = all.Rows+m.rows, all.Files+1, all.Bytes+m.bytes
 	}
-	if len(days) > 0 {
-		err = s.checkpoint(ctx)
+	if len(days) == 0 {
+		return all, nil
 	}
-	return all, err
+	for i, day := range days {
+		if i > 0 && days[i-1].deployment == day.deployment {
+			continue
+		}
+		if err := s.shedDeleted(ctx, day.deployment); err != nil {
+			return all, err
+		}
+	}
+	return all, s.checkpoint(ctx)
 }
 
 // day is the hot rows of one date: those up to a seq, so that a row that comes meanwhile stays where it is.

@@ -116,6 +116,7 @@ func TestStoreSize(t *testing.T) {
 	if err := s.giveBack(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
+	files, all := folderSize(t, s.rowsDir()), folderSize(t, dir) // before the queries below, which may spill into the folder
 	one := func(query string) int64 {
 		file := filepath.Join(s.rowsDir(), "all.parquet") // where DuckDB may write
 		if _, err := s.db.ExecContext(t.Context(), `COPY (`+query+`) TO '`+file+`' (FORMAT parquet, COMPRESSION zstd)`); err != nil {
@@ -131,8 +132,6 @@ func TestStoreSize(t *testing.T) {
 		return st.Size()
 	}
 	rows, labels, outcomes := one(`FROM rows.flights`), one(`FROM labels`), one(`FROM outcomes`)
-	files := folderSize(t, s.rowsDir())
-	all := folderSize(t, dir)
 	t.Logf("%d rows: one Parquet file %d bytes, partitions %d (%.2f), labels %d, outcomes %d, the store's folder %d: %.2f of the rows, %.2f of rows, labels and outcomes",
 		n, rows, files, float64(files)/float64(rows), labels, outcomes, all, float64(all)/float64(rows), float64(all)/float64(rows+labels+outcomes))
 	if all*2 > (rows+labels+outcomes)*3 {

@@ -159,6 +159,14 @@ func (b *rowBatch) systemCells() []cells {
 		numbers(seq), texts(b.ID), texts(b.Request), times(b.EventTime), times(b.Received), same(int32(b.Version)),
 		texts(b.Role), textsOrNull(func(i int) string { return b.Variant[i] }),
 		textsOrNull(func(i int) string { return b.Key[i] }), textMaps(b.Tags), numbers(latency), numbers(b.Cached),
-		unlessNull(numbers(score), func(i int) bool { return noScore[i] }), textsOrNull(b.PredictedAt),
+		unlessNull(numbers(score), func(i int) bool { return noScore[i] }), textsOrNull(b.PredictedAt), b.probabilities(),
 	}
+}
+
+// probabilities are those with which the rows were chosen.
+func (b *rowBatch) probabilities() cells {
+	if b.Probability != nil {
+		return numbers(b.Probability)
+	}
+	return same(1.0)
 }

@@ -87,6 +87,8 @@ var systemColumns = []struct{ name, kind string }{
 	{"received", "TIMESTAMP"}, {"version", "INTEGER"}, {"role", "VARCHAR"}, {"variant", "VARCHAR"}, {"key", "VARCHAR"},
 	{"tags", "MAP(VARCHAR, VARCHAR)"}, {"latency_us", "BIGINT"}, {"cached", "BOOLEAN"},
 	{"score", "DOUBLE"}, {"predicted", "VARCHAR"},
+	// How probable it was that the row is stored; NULL in a row of before there were samples: 1.
+	{"selection_probability", "DOUBLE"},
 }
 
 func systemNames(prefix string) string {

@@ -100,6 +100,9 @@ type source struct {
 	preds []*fairlead.Prediction
 	rows  int
 
+	values int  // of one row of a list at most, a longer one is null; 0: no bound
+	cut    bool // the last list had such a row
+
 	tensor string
 	output bool
 	found  any // []rowMajor[T] of that tensor, one for each prediction
@@ -160,9 +163,12 @@ func (v valueCodec[T]) encode(c *Column, src *source) arrow.Array {
 func (v valueCodec[T]) encodeLists(c *Column, src *source) arrow.Array {
 	probe := v.build()
 	lists := array.NewListBuilder(memory.DefaultAllocator, probe.Type())
+	src.cut = false
 	for i, t := range find[T](src, c) {
+		long := t.data != nil && src.values > 0 && t.width > src.values
+		src.cut = src.cut || long
 		for k := range src.preds[i].Rows {
-			if t.data == nil {
+			if t.data == nil || long {
 				lists.AppendNull()
 				continue
 			}

@@ -37,7 +37,7 @@ func DecodePredictions(b []byte) (rows *Rows, err error) {
 			rows, err = nil, fmt.Errorf("decode predictions: malformed record: %v", p)
 		}
 	}()
-	r := newReader(b, kindRows)
+	r := newReaderUpTo(b, kindRows, formatSampled)
 	if r.err != nil {
 		return nil, fmt.Errorf("decode predictions: %w", r.err)
 	}
@@ -56,7 +56,7 @@ func DecodePredictions(b []byte) (rows *Rows, err error) {
 	if !rd.Next() {
 		return nil, fmt.Errorf("decode predictions: no record: %w", errors.Join(rd.Err()))
 	}
-	rows, err = decodeRecord(rd.RecordBatch())
+	rows, err = decodeRecord(rd.RecordBatch(), b[1] == formatSampled)
 	if err != nil {
 		return nil, fmt.Errorf("decode predictions: %w", err)
 	}
@@ -83,7 +83,7 @@ func (a boundedAllocator) Reallocate(n int, b []byte) []byte {
 
 func (a boundedAllocator) Free(b []byte) { memory.DefaultAllocator.Free(b) }
 
-func decodeRecord(rec arrow.RecordBatch) (*Rows, error) {
+func decodeRecord(rec arrow.RecordBatch, sampled bool) (*Rows, error) {
 	schema := rec.Schema()
 	if rec.NumRows() < 1 || rec.NumRows() > MaxRows {
 		return nil, fmt.Errorf("a batch has 1 to %d rows, this one has %d", MaxRows, rec.NumRows())
@@ -100,7 +100,14 @@ func decodeRecord(rec arrow.RecordBatch) (*Rows, error) {
 	if err := rows.decodeMeta(rec); err != nil {
 		return nil, err
 	}
-	for i := len(metaFields); i < int(rec.NumCols()); i++ {
+	first := len(metaFields)
+	if sampled {
+		if err := rows.decodeProbability(rec, first); err != nil {
+			return nil, err
+		}
+		first++
+	}
+	for i := first; i < int(rec.NumCols()); i++ {
 		f := schema.Field(i)
 		c, err := decodeColumn(f, rec.Column(i))
 		if err != nil {

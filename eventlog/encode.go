@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/eventlog/keep"
 )
 
 // A message of rows is the two bytes (kind, version) and a zstd frame around an Arrow IPC stream with one record
@@ -34,26 +36,57 @@ var encoder = sync.OnceValue(func() *zstd.Encoder {
 // EncodePredictions makes one message of the PREDICTIONS stream from requests of one version of one deployment with
 // the signature sig; role and variant may differ. A tensor that a prediction lacks, or whose shape or type is not
 // the signature's, is stored as null. The error is CodeInvalid for a mix of versions, for no rows, and for more than
-// MaxRows.
+// MaxRows. Everything is stored as it came: EncodeKept redacts.
 func EncodePredictions(preds []*fairlead.Prediction, sig *fairlead.Signature) ([]byte, error) {
+	return EncodeKept(preds, sig, everything)
+}
+
+var everything = &keep.Policy{Sample: 1}
+
+// EncodeKept is EncodePredictions under a policy for values: what it redacts is not in the message, and what is longer than
+// it allows is there as a summary, in columns behind that of the tensor (image.count, image.mean, image.std, image.min,
+// image.max). Rows are chosen before, by Policy.Rows; a message with a Prediction.Probability has version 2, others 1.
+func EncodeKept(preds []*fairlead.Prediction, sig *fairlead.Signature, policy *keep.Policy) ([]byte, error) {
 	n, err := checkBatch(preds)
 	if err != nil {
 		return nil, err
 	}
 	first := preds[0]
 	columns := columnsOf(sig)
-	fields, arrays := encodeMeta(preds, n)
-	src := &source{preds: preds, rows: n}
+	fields, arrays := encodeMeta(preds, n, policy)
+	format := byte(1)
+	if slices.ContainsFunc(preds, func(p *fairlead.Prediction) bool { return p.Probability != nil }) {
+		format = formatSampled
+		fields, arrays = append(fields, probabilityField), append(arrays, encodeProbability(preds, n))
+	}
+	src := &source{preds: preds, rows: n, values: policy.Values}
+	add := func(c *Column, arr arrow.Array) {
+		fields = append(fields, arrow.Field{Name: c.Field.Name, Type: arr.DataType(), Nullable: true, Metadata: columnMetadata(c)})
+		arrays = append(arrays, arr)
+	}
 	for i := range columns {
 		c := &columns[i]
+		rule := policy.Rule(c.Field.Name)
+		if c.Field.Output {
+			rule = nil
+		}
+		if rule != nil && rule.Action == keep.Hash {
+			src.values = 0 // all of it is hashed, and nothing else of it stored
+		}
 		arr, err := encodeColumn(c, src)
+		src.values = policy.Values
 		if err != nil {
 			return nil, fmt.Errorf("encode predictions of %s: column %s: %w", first.Deployment, c.Field.Name, err)
 		}
-		fields = append(fields, arrow.Field{
-			Name: c.Field.Name, Type: arr.DataType(), Nullable: true, Metadata: columnMetadata(c),
-		})
-		arrays = append(arrays, arr)
+		if rule != nil {
+			arr = redact(c, arr, rule, policy)
+			add(c, arr)
+			continue
+		}
+		add(c, arr)
+		if c.Shape != nil {
+			summarise(c, src, add)
+		}
 	}
 	meta := arrow.NewMetadata(
 		[]string{"deployment", "model", "version", "digest"},
@@ -71,7 +104,7 @@ func EncodePredictions(preds []*fairlead.Prediction, sig *fairlead.Signature) ([
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("encode predictions of %s: %w", first.Deployment, err)
 	}
-	return encoder().EncodeAll(buf.Bytes(), append(make([]byte, 0, buf.Len()), kindRows, 1)), nil
+	return encoder().EncodeAll(buf.Bytes(), append(make([]byte, 0, buf.Len()), kindRows, format)), nil
 }
 
 func checkBatch(preds []*fairlead.Prediction) (rows int, err error) {
@@ -102,7 +135,7 @@ var metaFields = []arrow.Field{
 	{Name: "cached", Type: arrow.FixedWidthTypes.Boolean},
 }
 
-func encodeMeta(preds []*fairlead.Prediction, n int) ([]arrow.Field, []arrow.Array) {
+func encodeMeta(preds []*fairlead.Prediction, n int, policy *keep.Policy) ([]arrow.Field, []arrow.Array) {
 	text := func(get func(p *fairlead.Prediction, i int) string) arrow.Array {
 		b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
 		b.Reserve(n)
@@ -137,7 +170,7 @@ func encodeMeta(preds []*fairlead.Prediction, n int) ([]arrow.Field, []arrow.Arr
 		text(func(p *fairlead.Prediction, _ int) string { return string(p.Role) }),
 		text(func(p *fairlead.Prediction, _ int) string { return p.Variant }),
 		text(func(p *fairlead.Prediction, i int) string { return p.Rows[i].Key }),
-		text(func(p *fairlead.Prediction, i int) string { return tagsText(p.Rows[i].Tags) }),
+		text(func(p *fairlead.Prediction, i int) string { return tagsText(policy.Tags(p.Rows[i].Tags)) }),
 		number(func(p *fairlead.Prediction, _ int) int64 { return int64(p.Latency.Total() / time.Microsecond) }),
 		cached.NewArray(),
 	}

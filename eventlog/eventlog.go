@@ -59,6 +59,9 @@ type Options struct {
 	// MaxBytes bounds each stream on disk. A full stream refuses appends with CodeExhausted rather than forget a
 	// message which nobody read; Trim makes room. 0 is 16 GiB, on a cluster 4 GiB: servers set aside what they promise.
 	MaxBytes int64
+	// MinFree is how many bytes stay free on the disk of Dir: below it appends are refused with CodeExhausted and
+	// ReasonDiskFull. 0 is 64 MiB.
+	MinFree int64
 	// Duplicates is how long a message id is remembered; 0 is ten minutes.
 	Duplicates time.Duration
 	// StartTimeout bounds recovery of the streams at Open, or the search for servers; 0 is one minute, on a cluster 20 s.
@@ -82,6 +85,9 @@ func (o *Options) defaults() {
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 30
+	}
+	if o.MinFree <= 0 {
+		o.MinFree = minFree
 	}
 	if o.Duplicates <= 0 {
 		o.Duplicates = 10 * time.Minute

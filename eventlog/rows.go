@@ -30,6 +30,8 @@ type Rows struct {
 	Tags      []map[string]string // nil where the client gave none
 	Latency   []time.Duration     // in whole microseconds
 	Cached    []bool
+	// Probability with which each row was chosen to be stored; nil: 1 for all. A row stands for 1/Probability answered ones.
+	Probability []float64
 
 	Columns   []Column // inputs first, in the order of the signature
 	Score     int      // the column with the score or value; -1: none

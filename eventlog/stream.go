@@ -26,6 +26,9 @@ func (l *Log) Append(ctx context.Context, s Stream, msgID string, data []byte) (
 		}
 		return 0, e
 	}
+	if err := l.Room(); err != nil {
+		return 0, err
+	}
 	if l.opt.Cluster != nil {
 		seq, err := l.publish(ctx, s, msgID, data)
 		return seq, l.appendFailed(s, err)

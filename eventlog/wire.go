@@ -56,13 +56,18 @@ type reader struct {
 	err   error
 }
 
-func newReader(b []byte, kind byte) *reader {
+func newReader(b []byte, kind byte) *reader { return newReaderUpTo(b, kind, 1) }
+
+// newReaderUpTo takes the versions from 1 to newest.
+func newReaderUpTo(b []byte, kind, newest byte) *reader {
 	r := &reader{buf: b, size: len(b)}
 	switch {
 	case len(b) < 2 || b[0] != kind:
 		r.fail("it does not start with %q", kind)
-	case b[1] != 1:
+	case b[1] == 0 || b[1] > newest && newest == 1:
 		r.fail("it has version %d, this program reads version 1", b[1])
+	case b[1] > newest:
+		r.fail("it has version %d, this program reads versions 1 to %d", b[1], newest)
 	default:
 		r.buf = b[2:]
 	}

@@ -24,6 +24,8 @@ type call struct {
 	resp    Response
 	under   context.Context // of a composite: what the observers gave it to ask others under
 	err     error
+
+	recorded bool // already
 }
 
 // lap is the time since the last one.

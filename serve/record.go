@@ -32,14 +32,31 @@ func (c *call) count(ctx context.Context) {
 	c.meter.Observe(o)
 }
 
-// record hands an answered request to the recorder.
-func (c *call) record() {
-	c.recorder.Record(&fairlead.Prediction{
+// prediction is an answered request for the recorder.
+func (c *call) prediction() *fairlead.Prediction {
+	return &fairlead.Prediction{
 		ID: c.resp.ID, Deployment: c.target.Deployment, Model: c.target.Model, Version: c.target.Version,
 		Digest: c.target.Digest, Variant: c.target.Variant, Role: cmp.Or(c.resp.Role, c.target.Role), Received: c.req.Received,
 		Rows: c.resp.Rows, Inputs: byRow(c.in.Tensors, c.rows), Outputs: byRow(c.outputs, c.rows), Latency: c.resp.Latency,
 		Cached: c.resp.Cached,
-	})
+	}
+}
+
+// recordDurably waits until the rows are on disk where the version asks for that.
+func (c *call) recordDurably(ctx context.Context) error {
+	d, ok := c.recorder.(DurableRecorder)
+	if !ok || !c.target.Settings.Durable || c.rows == 0 || c.in.Unrecorded {
+		return nil
+	}
+	if c.in.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, c.req.Received.Add(c.in.Deadline))
+		defer cancel()
+	}
+	c.recorded = true // after an error, too: the client is told that it may be stored
+	err := d.RecordDurable(ctx, c.prediction())
+	c.last = c.now()
+	return err
 }
 
 // byRow keeps the tensors that have one entry per row of the request; a scalar, for example, has none.

@@ -22,6 +22,12 @@ type Recorder interface {
 	Record(p *fairlead.Prediction)
 }
 
+// DurableRecorder is a Recorder that can say when a prediction is on disk. Settings.Durable asks for it.
+type DurableRecorder interface {
+	// RecordDurable takes a prediction and returns when its rows are on disk, or with what the client is told.
+	RecordDurable(ctx context.Context, p *fairlead.Prediction) error
+}
+
 // Cache keeps answers; *cache.Cache is one. What it gives out is shared: nobody changes it.
 type Cache interface {
 	// Admit says whether an answer to a request with so many bytes of inputs is looked up and kept at all.
@@ -159,7 +165,10 @@ type Response struct {
 func (s *Server) Predict(ctx context.Context, req Request) (*Response, error) {
 	c := &call{Server: s, req: &req, err: errPanic}
 	defer c.finish(ctx)
-	if c.err = c.answer(ctx); c.err != nil {
+	if c.err = c.answer(ctx); c.err == nil {
+		c.err = c.recordDurably(ctx)
+	}
+	if c.err != nil {
 		return nil, c.err
 	}
 	return &c.resp, nil
@@ -196,8 +205,8 @@ func (c *call) finish(ctx context.Context) {
 	if c.part != nil {
 		c.part.finish(ctx, c)
 	}
-	if c.err == nil && c.recorder != nil && c.rows > 0 && !c.in.Unrecorded {
-		c.record()
+	if c.err == nil && c.recorder != nil && c.rows > 0 && !c.in.Unrecorded && !c.recorded {
+		c.recorder.Record(c.prediction())
 	}
 	if len(c.observers) > 0 {
 		c.observe(ctx)

@@ -45,6 +45,7 @@ type Settings struct {
 	CacheSize int64         // bytes of answers beside those of other targets; 0: they share
 	Threads   int           // of one run
 	Memory    int64         // bytes that loading it took, as measured; 0: unknown
+	Durable   bool          // an answer waits until its rows are on disk
 }
 
 // Cost is a model's time per run of b rows: L(b) = Fixed + PerRow·b, with Residual what 99 of 100 runs stay under beyond

@@ -266,7 +266,7 @@ func (l *Lane) run(c *Copy) {
 		l.pool.o.Record(&fairlead.Prediction{
 			ID: c.ID, Deployment: l.target.Deployment, Model: l.target.Model, Version: l.target.Version, Digest: l.target.Digest,
 			Variant: l.target.Variant, Role: fairlead.RoleShadow, Received: c.Received, Rows: c.Rows, Inputs: c.Inputs, Outputs: out,
-			Latency: fairlead.Anatomy{Run: pair.ShadowTook},
+			Latency: fairlead.Anatomy{Run: pair.ShadowTook}, Disagrees: pair.Disagrees,
 		})
 	}
 }

@@ -20,6 +20,9 @@ type Pair struct {
 
 	LiveFailed, ShadowFailed bool
 	LiveTook, ShadowTook     time.Duration // of the run; LiveTook is 0 for an answer out of the cache
+
+	// Disagrees is filled by Compare: the rows of another class, or of no number where the live version has one; nil: none.
+	Disagrees []bool
 }
 
 // Pairs compares a shadow's answers with the live ones. It may be used by many goroutines at once; they wait for each
@@ -154,6 +157,12 @@ func (p *Pairs) row(pair *Pair, row int) {
 		e.Flip = true
 	}
 	p.scores(pair, row, live, segments, &e)
+	if e.Flip || e.Invalid {
+		if pair.Disagrees == nil {
+			pair.Disagrees = make([]bool, len(pair.Rows))
+		}
+		pair.Disagrees[row] = true
+	}
 	if e.Flip || e.Invalid || e.Live != e.Shadow {
 		p.keep(e, pair.Inputs, row)
 	}

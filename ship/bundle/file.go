@@ -32,6 +32,7 @@ type File struct {
 	Batching  BatchingFile  `json:"batching,omitzero"`  //
 	Cache     CacheFile     `json:"cache,omitzero"`     //
 	Log       LogFile       `json:"log"`                //
+	Record    RecordFile    `json:"record,omitzero"`    //
 	Tests     []any         `json:"tests,omitempty"`    // kept as they are, in JSON's types; a layer of their own
 	Lineage   Lineage       `json:"lineage,omitzero"`   //
 	Card      string        `json:"card,omitempty"`     // the model card; a README.md in the folder is taken for one
@@ -80,7 +81,7 @@ type CacheFile struct {
 	Bytes int64         `json:"bytes,omitempty"`
 }
 
-// LogFile says what of the predictions is stored.
+// LogFile is the older way to say a part of Record: Rows is its sample, Redact drops.
 type LogFile struct {
 	Rows   float64  `json:"rows"`             // share of rows, 0 to 1; 1
 	Redact []string `json:"redact,omitempty"` // features and tags whose values are not stored

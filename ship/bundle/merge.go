@@ -268,9 +268,14 @@ func (m *merger) names(file *File) error {
 	if label == "" && m.sig.Task != fairlead.TaskNone {
 		m.note("label: not given; metrics on the reference need label: {name: …} in %s", FileName)
 	}
-	for _, r := range file.Log.Redact {
-		if !slices.Contains(features, r) {
-			m.note("log.redact: %q is not a feature, taken as a tag%s", r, didYouMean(r, features))
+	for _, r := range file.Redactions() {
+		wide := slices.ContainsFunc(m.sig.Inputs, func(s fairlead.TensorSpec) bool { return s.Name == r.Name })
+		if !slices.Contains(features, r.Name) && !wide {
+			from := "record.redact"
+			if slices.Contains(file.Log.Redact, r.Name) {
+				from = "log.redact"
+			}
+			m.note("%s: %q is not a feature, taken as a tag%s", from, r.Name, didYouMean(r.Name, features))
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ func ParseFile(b []byte) (*File, error) {
 		return nil, err
 	}
 	f := NewFile("")
-	known := []string{"name", "model", "variants", "inputs", "outputs", "task", "label", "reference", "segments", "batching", "cache", "log", "tests",
+	known := []string{"name", "model", "variants", "inputs", "outputs", "task", "label", "reference", "segments", "batching", "cache", "log", "record", "tests",
 		"lineage", "card", "files"}
 	given := map[string]bool{}
 	err = root.keys(known, func(key string, v node) error {
@@ -122,6 +122,8 @@ func (f *File) read(key string, v node) (err error) {
 		})
 	case "log":
 		return f.readLog(v)
+	case "record":
+		return f.readRecord(v)
 	case "variants":
 		return f.readVariants(v)
 	case "lineage":
