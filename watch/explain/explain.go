@@ -296,9 +296,10 @@ func harm(e Explanation) Harm {
 		return Unknown
 	}
 	worst := Quiet
+	labelled := slices.ContainsFunc(e.Effects, func(f Effect) bool { return f.What == "accuracy" })
 	for _, f := range e.Effects {
 		switch {
-		case !f.Clear:
+		case !f.Clear || labelled && f.What == "estimated accuracy": // labels know better
 		case f.What == "share of positive decisions":
 			if worst == Quiet {
 				worst = Moves
