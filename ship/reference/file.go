@@ -14,6 +14,7 @@ import (
 type File struct {
 	Rows  int
 	names []string
+	times []bool // by column
 
 	name  string
 	bytes []byte
@@ -38,6 +39,11 @@ func Open(name string, b []byte, text ...string) (*File, error) {
 		s := r.MetaData().Schema
 		for i := range s.NumColumns() {
 			f.names = append(f.names, s.Column(i).Name())
+			c, wrong := newColumn(name, s.Column(i), slices.Contains(text, s.Column(i).Name()))
+			if wrong != nil {
+				return wrong
+			}
+			f.times = append(f.times, c.time != nil && !c.asText)
 		}
 		return err
 	})
@@ -52,6 +58,16 @@ func Open(name string, b []byte, text ...string) (*File, error) {
 
 // Names lists the columns in the file's order.
 func (f *File) Names() []string { return f.names }
+
+// HoldsTimes says whether a column holds times, without decoding it.
+func (f *File) HoldsTimes(name string) bool {
+	if f.table != nil {
+		c := f.table.Column(name)
+		return c != nil && c.Times != nil
+	}
+	i := slices.Index(f.names, name)
+	return i >= 0 && f.times[i]
+}
 
 // Column decodes a column, nil if there is none of the name. The error is of the kinds of Read's.
 func (f *File) Column(name string) (*fairlead.TableColumn, error) {

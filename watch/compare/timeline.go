@@ -1,8 +1,10 @@
 package compare
 
 import (
+	"errors"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fairlead-ml/fairlead"
@@ -38,15 +40,14 @@ const fewWindows = 12
 
 // timeline reads the event time of both sides.
 func (c *comparison) timeline() error {
-	name, cur, err := c.timeColumn()
+	name, cur, ref, err := c.timeColumn()
 	if err != nil || cur == nil {
 		return err
 	}
 	c.o.Time = name
-	if ref, err := c.reference.Column(name); err != nil {
-		return err
-	} else if ref != nil && ref.Times != nil {
+	if ref != nil && ref.Times != nil {
 		c.r.Reference.From, c.r.Reference.To = span(ref)
+		c.timeRules(ref, cur)
 	}
 	c.r.Current.From, c.r.Current.To = span(cur)
 	if len(cur.Times) == 0 {
@@ -75,25 +76,41 @@ func (c *comparison) timeline() error {
 	return nil
 }
 
-// timeColumn is the column of event time that was asked for, or the first that holds times.
-func (c *comparison) timeColumn() (string, *fairlead.TableColumn, error) {
+// timeRules asks for the rules of the time, which is not read a second time for them.
+func (c *comparison) timeRules(ref, cur *fairlead.TableColumn) {
+	var m measured
+	c.rules(&m, ref, cur)
+	c.r.Rules += m.rules
+	c.r.Quality = append(c.r.Quality, m.broken...)
+	c.names = slices.DeleteFunc(c.names, func(name string) bool { return name == ref.Name })
+}
+
+// timeColumn is the column of event time that was asked for, or the first that holds times, on both sides.
+func (c *comparison) timeColumn() (name string, cur, ref *fairlead.TableColumn, err error) {
 	names := c.current.Names()
 	if c.o.Time != "" {
 		names = []string{c.o.Time}
 	}
 	for _, name := range names {
-		col, err := c.current.Column(name)
-		if err != nil {
-			return "", nil, err
+		if timed, ok := c.current.Source.(interface{ HoldsTimes(name string) bool }); ok && !timed.HoldsTimes(name) {
+			continue // known without decoding
 		}
-		if col != nil && col.Times != nil {
-			return name, col, nil
+		var wg sync.WaitGroup
+		var failed error
+		wg.Go(func() { ref, failed = c.reference.Column(name) })
+		cur, err := c.current.Column(name)
+		wg.Wait()
+		if err = errors.Join(err, failed); err != nil {
+			return "", nil, nil, err
+		}
+		if cur != nil && cur.Times != nil {
+			return name, cur, ref, nil
 		}
 	}
 	if c.o.Time != "" {
-		return "", nil, fairlead.Invalid("column %q of %s holds no times", c.o.Time, c.current.Name).Hintf("store it as a timestamp")
+		return "", nil, nil, fairlead.Invalid("column %q of %s holds no times", c.o.Time, c.current.Name).Hintf("store it as a timestamp")
 	}
-	return "", nil, nil
+	return "", nil, nil, nil
 }
 
 func bounds(c *fairlead.TableColumn) (first, last time.Time) {

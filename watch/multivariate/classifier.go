@@ -2,9 +2,11 @@ package multivariate
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/fairlead-ml/fairlead/watch/gbdt"
 )
@@ -50,12 +52,30 @@ func Classify(reference, window [][]float64, o gbdt.Options, perm func(n int) []
 	for c := range shuffled {
 		shuffled[c] = make([]float64, m+n)
 	}
+	var orders [folds][]int
 	for k := range folds {
-		model, held, err := fitWithout(columns, target, fold, k, o)
-		if err != nil {
-			return nil, err
+		n := 0
+		for _, f := range fold {
+			if f == k {
+				n++
+			}
 		}
-		judge(model, columns, held, out.Window, shuffled, perm)
+		orders[k] = perm(n)
+	}
+	// The folds are worked on side by side: each is a pure function of its rows and its permutation, and writes to its own rows.
+	var errs [folds]error
+	var wg sync.WaitGroup
+	for k := range folds {
+		wg.Go(func() {
+			model, held, err := fitWithout(columns, target, fold, k, o)
+			if errs[k] = err; err == nil {
+				judge(model, columns, held, out.Window, shuffled, orders[k])
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
 	}
 	out.AUROC = AUROC(out.Window, target)
 	out.SE = math.Sqrt(float64(m+n+1) / (12 * float64(m) * float64(n)))
@@ -91,8 +111,7 @@ func fitWithout(columns [][]float64, target []float64, fold []int, k int, o gbdt
 }
 
 // judge predicts the held rows, and each again with one column taken from another of them.
-func judge(model *gbdt.Model, columns [][]float64, held []int, plain []float64, shuffled [][]float64, perm func(n int) []int) {
-	order := perm(len(held))
+func judge(model *gbdt.Model, columns [][]float64, held []int, plain []float64, shuffled [][]float64, order []int) {
 	row := make([]float64, len(columns))
 	for j, i := range held {
 		for c := range columns {

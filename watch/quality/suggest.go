@@ -21,27 +21,26 @@ const (
 // Suggest proposes rules that a reference keeps, column by column: presence, completeness, type, sign, range of categories,
 // uniqueness. They are a start to be read by a person; every one of them holds on the table itself.
 func Suggest(t *fairlead.Table) []Rule {
+	if len(t.Columns) == 0 {
+		return nil
+	}
 	rules := []Rule{{Kind: ColumnsAre, Columns: t.Names(), Exact: true, Severity: Warning}}
 	for i := range t.Columns {
 		rules = append(rules, suggest(&t.Columns[i], t.Rows)...)
 	}
-	// A rule that the reference itself breaks would only confuse.
-	kept := rules[:0]
-	for i, r := range Check(rules, t, Context{}) {
-		if r.OK {
-			kept = append(kept, rules[i])
-		}
-	}
-	return kept
+	return rules
 }
 
 func suggest(c *fairlead.TableColumn, rows int) []Rule {
 	counts, present := tally(c, rows)
-	low, high, whole := math.Inf(1), math.Inf(-1), true
-	for _, v := range c.Floats {
+	low, high, whole, numbers := math.Inf(1), math.Inf(-1), true, 0
+	for i, v := range c.Floats {
 		if v == v {
+			numbers++
 			low, high = min(low, v), max(high, v)
 			whole = whole && v == math.Trunc(v)
+		} else if !c.IsNull(i) {
+			whole = false
 		}
 	}
 	var rules []Rule
@@ -63,12 +62,12 @@ func suggest(c *fairlead.TableColumn, rows int) []Rule {
 	if c.Floats == nil || whole { // a measured quantity is no set, however few values it took
 		set = suggestSet(c, counts, present)
 	}
-	if c.Floats != nil && set == nil {
-		if low >= 0 {
+	if c.Floats != nil && set == nil && numbers > 0 {
+		if low >= 0 && numbers == present { // one that is not a number is in no range
 			zero := 0.0
 			rules = append(rules, Rule{Kind: Between, Column: c.Name, Min: &zero})
 		}
-		rules = append(rules, Rule{Kind: Between, Column: c.Name, Min: &low, Max: &high, Mostly: wilson(present, present), Severity: Warning})
+		rules = append(rules, Rule{Kind: Between, Column: c.Name, Min: &low, Max: &high, Mostly: wilson(numbers, present), Severity: Warning})
 	}
 	if set != nil {
 		rules = append(rules, *set)
