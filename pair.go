@@ -41,7 +41,8 @@ type PairSegment struct {
 	Pairs         uint64  `json:"pairs"`
 	Flips         uint64  `json:"flips"`
 	Invalid       uint64  `json:"invalid"`
-	ShadowErrors  uint64  `json:"shadow_errors"` // requests whose first row is of the segment
+	ShadowErrors  uint64  `json:"shadow_errors"` // of PairTally.ShadowErrors those whose first row is of the segment
+	LiveErrors    uint64  `json:"live_errors"`   // of PairTally.LiveErrors
 	SumDifference float64 `json:"sum_difference"`
 	Scored        uint64  `json:"scored"`
 
@@ -132,6 +133,7 @@ func (s *PairSegment) add(o *PairSegment) {
 	s.Flips += o.Flips
 	s.Invalid += o.Invalid
 	s.ShadowErrors += o.ShadowErrors
+	s.LiveErrors += o.LiveErrors
 	s.SumDifference += o.SumDifference
 	s.Scored += o.Scored
 	s.Difference = addCounts(s.Difference, o.Difference)

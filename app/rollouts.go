@@ -123,8 +123,8 @@ type running struct {
 	name      fairlead.Name // of the deployment
 	stepping  atomic.Bool
 	measuring atomic.Bool
-	settled   atomic.Bool // nothing is left to do
-	ending    atomic.Bool // somebody is rolling it back: no traffic is parted, whatever a step that is under way decides
+	settled   atomic.Bool  // nothing is left to do
+	ending    atomic.Int32 // how many are rolling it back: no traffic is parted, whatever a step that is under way decides
 	outcomes  atomic.Pointer[measured]
 
 	mu       sync.Mutex // one step or command at a time
@@ -330,7 +330,7 @@ func (c *rollouts) rollBack(ctx context.Context, r *running, rec rolloutRecord) 
 // act makes the routes what the state says. It is quick and waits for nobody.
 func (c *rollouts) act(r *running) {
 	want, is := r.rec.traffic(), c.deployer.parted(r.rec.Deployment)
-	if r.ending.Load() {
+	if r.ending.Load() > 0 {
 		want = nil
 	}
 	if want == nil && is == nil || want != nil && is != nil && want.id == is.id {

@@ -195,16 +195,31 @@ func (c *rollouts) CommandRollout(ctx context.Context, name fairlead.Name, do st
 	return c.describe(r), nil
 }
 
-func (c *rollouts) command(ctx context.Context, r *running, do rollout.Do, in api.RolloutCommand) error {
-	if do == rollout.DoAbort && !r.settled.Load() { // a step may be waiting for the disk: the way back does not
-		r.ending.Store(true)
-		defer r.ending.Store(false)
-		if c.deployer.parted(r.name) != nil {
-			c.deployer.part(r.name, nil)
+// takeBack parts no traffic to the new version from now on: a step may hold the lock while it waits for the disk, and the way
+// back does not wait. release, called with the lock held, says whether it stays so.
+func (c *rollouts) takeBack(r *running) (release func(stays bool)) {
+	if r.settled.Load() {
+		return func(bool) {}
+	}
+	r.ending.Add(1)
+	if c.deployer.parted(r.name) != nil {
+		c.deployer.part(r.name, nil)
+	}
+	return func(stays bool) {
+		if r.ending.Add(-1) == 0 && !stays {
+			c.act(r) // what a refused command took away comes back
 		}
+	}
+}
+
+func (c *rollouts) command(ctx context.Context, r *running, do rollout.Do, in api.RolloutCommand) error {
+	release, done := func(bool) {}, false
+	if do == rollout.DoAbort {
+		release = c.takeBack(r)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() { release(done) }()
 	now := c.now().UTC()
 	err := c.insist(ctx, r, func() error {
 		next, decisions, err := rollout.Apply(r.rec.Policy, r.rec.State, c.observe(r), rollout.Command{
@@ -215,10 +230,8 @@ func (c *rollouts) command(ctx context.Context, r *running, do rollout.Do, in ap
 		}
 		return c.take(ctx, r, next, decisions)
 	})
-	if r.ending.Swap(false) && err != nil {
-		c.act(r) // what a refused command took away comes back
-	}
-	if err == nil && r.unsaved {
+	done = err == nil
+	if done && r.unsaved {
 		e := fairlead.Errorf(fairlead.CodeUnavailable, "%s is rolled back, and that could not be stored: a server that started now would go on with the rollout", r.name).
 			Hintf("the disk is full or slow, or the event log cannot be reached; it is tried again every second until it is stored")
 		e.Reason = "not_stored"
@@ -241,17 +254,24 @@ func (c *rollouts) rollback(ctx context.Context, name fairlead.Name, by string) 
 	if r == nil || r.settled.Load() {
 		return api.RollbackAnswer{}, false, nil
 	}
+	release, done := c.takeBack(r), false
 	r.mu.Lock()
 	rec := r.rec
-	r.mu.Unlock()
 	if rec.State.Phase.Over() { // what is left to do decides what "before" means
-		r.mu.Lock()
 		defer r.mu.Unlock()
+		release(false)
 		return api.RollbackAnswer{}, false, c.settle(ctx, r)
 	}
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		release(done)
+	}()
 	if err := c.command(ctx, r, rollout.DoAbort, api.RolloutCommand{By: by, Why: "rollback"}); err != nil {
 		return api.RollbackAnswer{}, false, err
 	}
+	done = true
 	return api.RollbackAnswer{Deployment: string(name), From: int(rec.To), To: int(rec.From)}, true, nil
 }
 

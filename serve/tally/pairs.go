@@ -69,6 +69,9 @@ func (p *Pairs) Compare(pair *Pair) {
 		return
 	case pair.LiveFailed:
 		p.t.LiveErrors++
+		for _, s := range p.segmentsOf(pair, 0) {
+			s.LiveErrors++
+		}
 		return
 	case pair.ShadowFailed:
 		p.t.ShadowErrors++

@@ -158,14 +158,13 @@ func (l look) segments(g Gate) Evidence {
 	type row struct {
 		name         string
 		live, canary counted
-		alone        bool
 	}
 	var rows []row
 	switch {
 	case l.shadow && l.o.Pairs != nil:
 		for name, s := range l.o.Pairs.Segments {
-			failed := float64(s.ShadowErrors + s.Invalid)
-			rows = append(rows, row{name, counted{}, counted{float64(s.Pairs + s.ShadowErrors), failed}, true})
+			n := float64(s.Pairs + s.ShadowErrors + s.LiveErrors) // as of all: requests that both could not answer say nothing
+			rows = append(rows, row{name, counted{n, float64(s.LiveErrors)}, counted{n, float64(s.ShadowErrors + s.Invalid)}})
 		}
 	case !l.shadow && l.o.Canary != nil:
 		for name, s := range l.o.Canary.Segments {
@@ -199,7 +198,7 @@ func (l look) segments(g Gate) Evidence {
 			continue
 		}
 		var e Evidence
-		if r.alone || r.live.n == 0 { // new to the live version: against what is tolerated
+		if r.live.n == 0 { // new to the live version: against what is tolerated
 			e = l.shareAt(g, r.canary, effect, alpha)
 		} else {
 			e = l.ratesOf(g, anytime.Cell{N: r.live.n, Sum: r.live.k}, anytime.Cell{N: r.canary.n, Sum: r.canary.k}, effect, alpha)

@@ -63,8 +63,9 @@ func (l look) segmentDifference(g Gate) Evidence {
 	return worst
 }
 
-// segmentLatency looks for one segment whose median is shown to be slower than is tolerated. Its bins are octaves, so that
-// what is less than twice as slow is not seen.
+// segmentLatency looks for one segment whose median is shown to be slower than is tolerated. Its bins are octaves: with the
+// default tolerance of 100 % what is two to four times as slow is seen or not by where the bins lie, and in the shadow, whose copies
+// wait behind the requests of clients, what is four to twelve times as slow.
 func (l look) segmentLatency(g Gate) Evidence {
 	none := Evidence{Finding: NoData, Unit: "seconds"}
 	type row struct{ live, canary []uint64 }

@@ -113,7 +113,7 @@ func TestFaults(t *testing.T) {
 		"NaN answers":       {healthy.with(func(a *arm) { a.invalid = 0.05 }), GateInvalid, 15},
 		"latency tripled":   {healthy.with(func(a *arm) { a.latency *= 3 }), "latency", 5},
 		"scores shifted":    {healthy.with(func(a *arm) { a.score = 0.1 }), GateDrift, 60},
-		"one is slow":       {healthy.with(func(a *arm) { a.slowSegment = 5 }), GateSegmentLatency, 20},
+		"one is slow":       {healthy.with(func(a *arm) { a.slowSegment = 5 }), GateSegmentLatency, 60},
 		"one segment fails": {healthy.with(func(a *arm) { a.badSegment = 0.2 }), "", 40},
 		"errors times four": {healthy.with(func(a *arm) { a.errors *= 4 }), GateErrors, 10},
 		"all fails":         {healthy.with(func(a *arm) { a.errors = 0.9 }), GateErrors, 1},
@@ -144,7 +144,7 @@ func TestFaultsInShadow(t *testing.T) {
 		"latency tripled": healthy.with(func(a *arm) { a.latency *= 3 }),
 		"scores shifted":  healthy.with(func(a *arm) { a.score = 0.1 }),
 		"errors doubled":  healthy.with(func(a *arm) { a.errors *= 2 }),
-		"one is slow":     healthy.with(func(a *arm) { a.slowSegment = 8 }),
+		"one is slow":     healthy.with(func(a *arm) { a.slowSegment = 12 }), // copies wait, and the bins of segments are octaves
 		"one is moved":    healthy.with(func(a *arm) { a.movedSegment = 0.2 }),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -141,8 +141,12 @@ func (w *world) count(t *fairlead.Tally, a arm, n float64) {
 	if t.Segments == nil {
 		t.Segments = map[string]*fairlead.TallySegment{}
 	}
-	for range int(w.poisson(requests * a.errors)) {
-		t.Buckets[w.rng.IntN(fairlead.TallyBuckets)].Errors++
+	for range int(min(w.poisson(requests*a.errors), requests)) {
+		bucket := w.rng.IntN(fairlead.TallyBuckets)
+		for t.Buckets[bucket].Errors >= t.Buckets[bucket].Requests { // what was not asked cannot fail
+			bucket = (bucket + 1) % fairlead.TallyBuckets
+		}
+		t.Buckets[bucket].Errors++
 		w.segment(t, w.rng.IntN(20)).Errors++
 	}
 	for range int(min(w.poisson(requests*a.invalid), requests)) {
@@ -270,6 +274,7 @@ func (w *world) pairs(p *fairlead.PairTally, i int, n float64) {
 	s.Scored += uint64(n)
 	s.Invalid += uint64(min(w.poisson(n*w.canary.invalid), n))
 	s.ShadowErrors += uint64(w.poisson(n * w.canary.errors))
+	s.LiveErrors += uint64(w.poisson(n * w.live.errors))
 	moved := math.Abs(w.canary.score - w.live.score)
 	if i == 0 {
 		moved += w.canary.movedSegment

@@ -125,6 +125,9 @@ func spread(slots []slot, effect func(i int, d float64) float64) float64 {
 
 // rankedSlots is the AUROC, rows of one bin being ties.
 func rankedSlots(slots []slot, positive, negative, level float64) Interval {
+	if len(slots) < 2 { // nothing is ranked
+		return interval(math.NaN(), math.NaN(), level)
+	}
 	auc, below := 0.0, 0.0
 	lower := make([]float64, len(slots)) // negatives below, half of its own included
 	for i, w := range slots {
