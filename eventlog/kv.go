@@ -59,13 +59,18 @@ func (k *KV) Put(ctx context.Context, key string, value []byte, revision uint64)
 			rev, err = k.kv.Update(ctx, key, value, revision)
 		}
 		return err
-	}, func(ctx context.Context) bool {
+	}, func(ctx context.Context) (bool, error) {
 		e, err := k.kv.Get(ctx, key)
-		if err != nil || e.Revision() <= revision || !bytes.Equal(e.Value(), value) {
-			return false
+		switch {
+		case errors.Is(err, jetstream.ErrKeyNotFound) && revision > 0:
+			return false, nil // somebody deleted it
+		case errors.Is(err, jetstream.ErrKeyNotFound), err == nil && e.Revision() <= revision:
+			return false, context.DeadlineExceeded // the write that was first is not settled: it may be this one
+		case err != nil:
+			return false, err
 		}
 		rev = e.Revision()
-		return true
+		return bytes.Equal(e.Value(), value), nil
 	})
 	if err != nil {
 		return 0, k.failed("put", key, err)
@@ -82,9 +87,12 @@ func (k *KV) Delete(ctx context.Context, key string, revision uint64) error {
 	} else if _, rev, err := k.Get(ctx, key); err != nil || rev == 0 {
 		return err
 	}
-	err := k.write(ctx, func(ctx context.Context) error { return k.kv.Delete(ctx, key, opts...) }, func(ctx context.Context) bool {
+	err := k.write(ctx, func(ctx context.Context) error { return k.kv.Delete(ctx, key, opts...) }, func(ctx context.Context) (bool, error) {
 		_, err := k.kv.Get(ctx, key)
-		return errors.Is(err, jetstream.ErrKeyNotFound)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return true, nil
+		}
+		return false, err
 	})
 	if err != nil {
 		return k.failed("delete", key, err)

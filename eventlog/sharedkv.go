@@ -56,12 +56,12 @@ func (l *Log) readFromLeader(ctx context.Context, stream string) (ready bool, er
 
 // insist repeats a read that the servers did not answer. Inside the process nothing is lost on the way.
 func (k *KV) insist(ctx context.Context, read func(context.Context) error) error {
-	return k.write(ctx, read, func(context.Context) bool { return false })
+	return k.write(ctx, read, func(context.Context) (bool, error) { return false, nil })
 }
 
 // write repeats a write whose answer did not come. Where it then turns out that somebody was first, made says whether that
-// was the write itself.
-func (k *KV) write(ctx context.Context, request func(context.Context) error, made func(context.Context) bool) error {
+// was the write itself; while the servers cannot tell, it is asked again.
+func (k *KV) write(ctx context.Context, request func(context.Context) error, made func(context.Context) (bool, error)) error {
 	c := k.log.opt.Cluster
 	if c == nil {
 		return request(ctx)
@@ -73,8 +73,14 @@ func (k *KV) write(ctx context.Context, request func(context.Context) error, mad
 		try, stop := context.WithTimeout(ctx, c.Attempt)
 		err := request(try)
 		stop()
-		if doubtful && outrun(err) && made(ctx) {
-			return nil
+		if doubtful && outrun(err) {
+			own, unknown := made(ctx)
+			if own {
+				return nil
+			}
+			if unknown != nil {
+				err = unknown
+			}
 		}
 		if err == nil || !transient(err) {
 			return err

@@ -111,23 +111,50 @@ func (w *Watcher) drift(ctx context.Context, t *task, m *model, rule alert.Rule,
 	e.decided = true
 	e.estimates = estimated(m.reference, counts)
 	ref, description := m.reference.For(t.Start, until)
+	measured := make([]alert.Measured, len(layout.Columns))
+	p := make([]float64, len(layout.Columns))
 	for col := range layout.Columns {
-		f, err := compare(layout, col, ref, counts)
-		name := layout.Columns[col].Name
+		f, chance, err := compare(layout, col, ref, counts)
 		if err != nil {
 			w.brokenColumns.Add(1)
-			w.log.Error("column could not be measured", "window", t.Window, "column", name, "error", err)
-			nan := math.NaN()
-			e.observations = append(e.observations, alert.Observation{Column: name, PSI: nan, Debiased: nan, Floor: nan, N: counts.N})
-			continue
+			w.log.Error("column could not be measured", "window", t.Window, "column", layout.Columns[col].Name, "error", err)
+			f = Finding{PSI: math.NaN(), PSIDebiased: math.NaN(), PSIFloor: math.NaN(), KS: math.NaN(), KSFloor: math.NaN()}
+			chance = math.NaN()
+		} else {
+			f.Window, f.Reference, f.Provisional = t.Window, description, !t.closed
+			e.findings = append(e.findings, f)
 		}
-		f.Window, f.Reference, f.Provisional = t.Window, description, !t.closed
-		f.Verdict = rule.Judge(f.PSI, f.PSIDebiased, f.PSIFloor)
-		e.findings = append(e.findings, f)
-		e.observations = append(e.observations,
-			alert.Observation{Column: name, PSI: f.PSI, Debiased: f.PSIDebiased, Floor: f.PSIFloor, N: f.N})
+		measured[col], p[col] = f.by(rule.Measure), chance
 	}
+	judge(layout, rule, measured, p, counts.N, e)
 	return nil
+}
+
+// judge gives each finding its verdict and each column its observation. Chance is looked at in all columns together: among
+// fifty of them, one at one in fifty is nothing.
+func judge(l *profile.Layout, rule alert.Rule, measured []alert.Measured, p []float64, n uint64, e *evaluation) {
+	findings := e.findings
+	for col, q := range drift.Adjusted(p) {
+		measured[col].Q = q
+		name := l.Columns[col].Name
+		if len(findings) > 0 && findings[0].Column == name { // a column that could not be measured has none
+			findings[0].Verdict = rule.Judge(measured[col])
+			findings = findings[1:]
+		}
+		e.observations = append(e.observations, alert.Observation{Column: name, Measured: measured[col], N: n})
+	}
+}
+
+// by is the finding in the measure of a rule. Categories have no order and so no KS: the total variation distance, half of
+// D1, is the largest difference that any set of them shows.
+func (f *Finding) by(measure string) alert.Measured {
+	switch {
+	case measure != alert.MeasureKS:
+		return alert.Measured{Value: f.PSI, Effect: f.PSIDebiased, Floor: f.PSIFloor}
+	case f.Kind == string(profile.Categorical):
+		return alert.Measured{Value: f.D1 / 2, Effect: f.D1 / 2, Floor: f.D1Floor / 2}
+	}
+	return alert.Measured{Value: f.KS, Effect: f.KS, Floor: f.KSFloor}
 }
 
 // estimated are the metrics that the window's scores promise, with no label looked at; nil where the reference has no labels.
@@ -153,8 +180,8 @@ func estimated(ref *profile.Reference, counts *profile.Counts) map[string]Estima
 }
 
 // compare measures one column. A panic in it is an error of this column: counters of an older layout or a defect in a
-// measure must not take the other columns along.
-func compare(l *profile.Layout, col int, ref, cur *profile.Counts) (f Finding, err error) {
+// measure must not take the other columns along. chance is that of at least this PSI without drift.
+func compare(l *profile.Layout, col int, ref, cur *profile.Counts) (f Finding, chance float64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("measure: %v", p)
@@ -167,7 +194,7 @@ func compare(l *profile.Layout, col int, ref, cur *profile.Counts) (f Finding, e
 		PSI: m.PSI, PSIDebiased: m.PSIDebiased, PSIFloor: m.PSIFloor,
 		KS: m.KS, KSFloor: m.KSFloor, D1: m.D1, D1Floor: m.D1Floor, JS: m.JS, JSFloor: m.JSFloor,
 		Missing: cur.Missing(l, col), Unseen: cur.Unseen(l, col),
-	}, nil
+	}, m.P, nil
 }
 
 // realised holds the labels that have arrived against the predictions.

@@ -65,7 +65,7 @@ type Verdict = alert.Verdict
 // Verdicts.
 const (
 	OK      = alert.OK
-	Drifted = alert.Drifted // debiased PSI at or above the threshold, and PSI above the noise
+	Drifted = alert.Drifted // the effect is at or above the tolerance of the rule, and more than chance
 	TooFew  = alert.TooFew  // not drifted, but the noise floor lies above the threshold: more rows are needed
 )
 

@@ -1,7 +1,7 @@
 // Package watch answers "is it still right?". It follows what the evaluation store has taken in and measures each
 // hour and day of event time of each version: profile (the minutes' counters are merged) → drift (they are compared
 // with the version's reference) → realised (labels that have arrived are held against the predictions) → alert (the
-// threshold rule, on windows that are closed).
+// rule of the deployment, on windows that are closed).
 //
 // The spine is Step, which somebody calls again and again. It asks the Source which hours changed, works through their
 // windows, oldest first and only so many at a time, and hands the findings to the Sink together with the hours that

@@ -22,7 +22,7 @@ const (
 	Resolved State = "resolved"
 )
 
-// Alert is one stretch of drift of one column. Value, Worst and Threshold are debiased PSI.
+// Alert is one stretch of drift of one column. Value, Worst and Threshold are in its measure, PSI debiased.
 type Alert struct {
 	ID         string        `json:"id"` // deployment/column/onset, the same in every replay
 	Deployment fairlead.Name `json:"deployment"`
@@ -86,11 +86,11 @@ type Window struct {
 	Observations []Observation // one for each column of the version
 }
 
-// Observation is what the window says about a column; NaN where nothing could be measured.
+// Observation is what the window says about a column by the measure of the rule; NaN where nothing could be measured.
 type Observation struct {
-	Column               string
-	PSI, Debiased, Floor float64
-	N                    uint64
+	Column string
+	Measured
+	N uint64
 }
 
 // Event is a change that a person may want to hear of.
@@ -114,14 +114,14 @@ const (
 // Apply takes a closed window into account and returns what changed. Windows may come in any order and repeatedly: a
 // window of the same version and start replaces what was known about it, and only the last 48 windows of a column
 // are open to that. A column that a different, later version lacks counts as clean. The rule must be valid; a rule
-// with another grain starts afresh and ends what is firing, other changes of the rule apply to the remembered windows
+// with another grain or measure starts afresh and ends what is firing, other changes of the rule apply to the remembered windows
 // as well.
 func (b *Book) Apply(r Rule, w Window) []Event {
 	var events []Event
 	if b.Columns == nil {
 		b.Columns = map[string]*track{}
 	}
-	if b.Rule.Grain != "" && b.Rule.Grain != r.Grain {
+	if b.Rule.Grain != "" && (b.Rule.Grain != r.Grain || b.Rule.Measure != r.Measure) {
 		events = b.restart(w.Start)
 	}
 	old := b.Rule
@@ -129,12 +129,12 @@ func (b *Book) Apply(r Rule, w Window) []Event {
 	seen := make(map[string]bool, len(w.Observations))
 	for _, o := range w.Observations {
 		seen[o.Column] = true
-		p := point{start: w.Start.UTC(), version: int(w.Version), psi: o.PSI, debiased: o.Debiased, floor: o.Floor, n: o.N}
+		p := point{start: w.Start.UTC(), version: int(w.Version), Measured: o.Measured, n: o.N}
 		events = append(events, b.observe(o.Column, old, p)...)
 	}
 	for _, column := range b.columns() {
 		if last, ok := b.Columns[column].last(); !seen[column] && ok && last.version != int(w.Version) && last.start.Before(w.Start) {
-			p := point{start: w.Start.UTC(), version: int(w.Version), psi: math.NaN(), debiased: math.NaN(), floor: math.NaN(), gone: true}
+			p := point{start: w.Start.UTC(), version: int(w.Version), Measured: nothing, gone: true}
 			events = append(events, b.observe(column, old, p)...)
 		}
 	}

@@ -28,3 +28,23 @@ func BenjaminiHochberg(p []float64, q float64) []bool {
 	}
 	return rejected
 }
+
+// Adjusted gives for each p-value the smallest q at which BenjaminiHochberg rejects it: min over the ranks r from its own on of
+// p(r)·len(p)/r, at most 1. A NaN stays one and does not count as a test.
+func Adjusted(p []float64) []float64 {
+	out := make([]float64, len(p))
+	order := make([]int, 0, len(p))
+	for i, v := range p {
+		out[i] = v
+		if v == v {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	smallest := 1.0
+	for rank, i := range slices.Backward(order) {
+		smallest = min(smallest, p[i]*float64(len(order))/float64(rank+1))
+		out[i] = smallest
+	}
+	return out
+}
