@@ -163,7 +163,7 @@ func number(x float64) *float64 {
 }
 
 func ruleOf(r alert.Rule) api.Rule {
-	return api.Rule{Measure: "psi", Threshold: r.Threshold, Grain: r.Grain, For: r.For, Clear: r.Clear}
+	return api.Rule{Measure: r.Measure, Threshold: r.Threshold, Grain: r.Grain, For: r.For, Of: r.Of, FDR: r.FDR, Clear: r.Clear}
 }
 
 func (s *server) distribution(ctx context.Context, w watch.Window, column string) (api.Distribution, error) {

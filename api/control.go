@@ -188,12 +188,14 @@ type Cell struct {
 	Provisional bool     `json:"provisional" doc:"the window is still open"`
 }
 
-// Rule is the threshold alert rule of a deployment.
+// Rule is the alert rule of a deployment.
 type Rule struct {
-	Measure   string  `json:"measure" enum:"psi" doc:"compared after debiasing, and only above its noise floor"`
-	Threshold float64 `json:"threshold"`
+	Measure   string  `json:"measure" enum:"psi,ks" doc:"psi is compared after debiasing"`
+	Threshold float64 `json:"threshold" doc:"the tolerance: smaller changes are no drift"`
 	Grain     string  `json:"grain" enum:"hour,day"`
-	For       int     `json:"for" doc:"drifted closed windows in a row before it fires"`
+	For       int     `json:"for" doc:"drifted closed windows before it fires"`
+	Of        int     `json:"of,omitempty" doc:"among so many of the latest; absent: in a row"`
+	FDR       float64 `json:"fdr,omitempty" doc:"false discovery rate over all columns of a window; absent: each column is held against its own noise floor"`
 	Clear     int     `json:"clear" doc:"clean closed windows in a row before it resolves"`
 }
 

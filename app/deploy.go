@@ -20,7 +20,6 @@ import (
 	"github.com/fairlead-ml/fairlead/ship/bundle"
 	"github.com/fairlead-ml/fairlead/ship/registry"
 	"github.com/fairlead-ml/fairlead/ship/rollout"
-	"github.com/fairlead-ml/fairlead/watch"
 	"github.com/fairlead-ml/fairlead/watch/alert"
 	"github.com/fairlead-ml/fairlead/watch/profile"
 )
@@ -51,6 +50,7 @@ type version struct {
 	metrics   map[string]float64 // on the reference data; may be nil
 	digest    fairlead.Digest
 	keep      *keep.Policy // of its rows
+	rule      alert.Rule   // of its alerts
 	session   engine.Session
 	golden    *bundle.Golden // of the loaded variant, for the promotion; nil: there are none
 	target    *route.Target  // in the route tables since the session was loaded
@@ -153,7 +153,7 @@ func (d *deployer) describe(ctx context.Context, name, model fairlead.Name, v fa
 	if err != nil {
 		return nil, err
 	}
-	known = &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest, keep: policyOf(b.File, d.redactKey)}
+	known = &version{sig: b.Signature, metrics: b.Metrics, digest: entry.Digest, keep: policyOf(b.File, d.redactKey), rule: ruleOf(b.File.Monitor)}
 	if p := b.Profile(); p != nil {
 		if known.reference, err = profile.ParseReference(p); err != nil {
 			return nil, fmt.Errorf("reference of %s@%d: %w", model, v, err)
@@ -408,10 +408,31 @@ func (d *deployer) Metrics(name fairlead.Name, v fairlead.Version) map[string]fl
 	return nil
 }
 
-// Rule is the alert rule of a deployment, the same for all: two hours in a row at a PSI of 0.2. Four untouched months of
-// flights raise nothing with it, and the planted faults fire (examples/flights/README.md).
-func (d *deployer) Rule(fairlead.Name) alert.Rule {
-	return alert.Rule{Measure: "psi", Threshold: 0.2, Grain: string(watch.Hour), For: 2, Clear: 2}
+// Rule is the alert rule of a deployment: what the live version's bundle says under monitor, and the default for the rest.
+func (d *deployer) Rule(name fairlead.Name) alert.Rule {
+	dep := d.get(name)
+	if dep == nil {
+		return alert.DefaultRule()
+	}
+	known, err := d.describe(context.Background(), dep.Name, dep.Model, dep.Live)
+	if err != nil {
+		return alert.DefaultRule()
+	}
+	return known.rule
+}
+
+// ruleOf is the default rule with what a bundle says instead.
+func ruleOf(m bundle.MonitorFile) alert.Rule {
+	r := alert.DefaultRule()
+	r.Measure, r.Grain = cmp.Or(m.Measure, r.Measure), cmp.Or(m.Grain, r.Grain)
+	r.Threshold, r.Clear = cmp.Or(m.Tolerance, r.Threshold), cmp.Or(m.Clear, r.Clear)
+	if m.Windows > 0 {
+		r.For, r.Of = m.Windows, m.Of
+	}
+	if m.FDR != nil {
+		r.FDR = *m.FDR
+	}
+	return r
 }
 
 // Info implements versionInfo for the recorder.

@@ -60,7 +60,7 @@ func (a *App) explainInput(ctx context.Context, x alert.Alert, rule alert.Rule) 
 	grain := watch.Grain(x.Grain)
 	in := explain.Input{
 		Column: x.Column, Grain: grain.Length(), Onset: x.Onset, Last: x.Last, Over: x.State == alert.Resolved,
-		Rule: fmt.Sprintf("%s %.3g, %d %ss in a row", rule.Measure, rule.Threshold, rule.For, rule.Grain),
+		Rule: fmt.Sprintf("%s %.3g, %s", rule.Measure, rule.Threshold, rule.Windows()),
 	}
 	dep := a.deployer.get(x.Deployment)
 	if dep == nil {

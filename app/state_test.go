@@ -80,7 +80,7 @@ func TestBooksSurviveARestart(t *testing.T) {
 	rule := (&deployer{}).Rule("d..d")
 	for hour := range 3 {
 		w := alert.Window{Start: noon.Add(time.Duration(hour) * time.Hour), Observations: []alert.Observation{
-			{Column: "distance", N: 5000, PSI: 0.9, Debiased: 0.9, Floor: 0.05},
+			{Column: "distance", N: 5000, Measured: alert.Measured{Value: 0.9, Effect: 0.9, Floor: 0.05}},
 		}}
 		book.Apply(rule, w)
 	}
@@ -105,7 +105,7 @@ func TestBooksSurviveARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	book.Apply(rule, alert.Window{Start: noon.Add(9 * time.Hour), Observations: []alert.Observation{
-		{Column: "hour", N: 5000, PSI: 0.9, Debiased: 0.9, Floor: 0.05},
+		{Column: "hour", N: 5000, Measured: alert.Measured{Value: 0.9, Effect: 0.9, Floor: 0.05}},
 	}})
 	if err := b.Save(ctx, "d..d", book); fairlead.CodeOf(err) != fairlead.CodeConflict {
 		t.Errorf("a book was overwritten: %v", err)

@@ -279,7 +279,13 @@ func (s *store) alerts(t *testing.T, d fairlead.Name) []alert.Alert {
 	return book.Alerts()
 }
 
+// watcher is one with the rule of a single hour where opt has none: stories are shorter with it.
 func (s *store) watcher(opt Options) *Watcher {
+	if opt.Rule == nil {
+		opt.Rule = func(fairlead.Name) alert.Rule {
+			return alert.Rule{Measure: alert.MeasurePSI, Threshold: 0.25, Grain: "hour", For: 1, Clear: 2}
+		}
+	}
 	return New(s, s, s, bookStore{s}, opt, slog.New(slog.DiscardHandler))
 }
 

@@ -22,9 +22,7 @@ func TestTranscript(t *testing.T) {
 	s := newStore()
 	s.refs[versionKey{"flights", 1}] = reference(t, false)
 	opt := Options{Rule: func(fairlead.Name) alert.Rule {
-		r := alert.DefaultRule()
-		r.Threshold = 0.1
-		return r
+		return alert.Rule{Measure: alert.MeasurePSI, Threshold: 0.1, Grain: "hour", For: 1, Clear: 2}
 	}}
 	w := s.watcher(opt)
 	r := rand.New(rand.NewPCG(2, 2))

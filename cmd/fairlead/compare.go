@@ -17,6 +17,7 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/ship/reference"
 	"github.com/fairlead-ml/fairlead/watch/compare"
+	"github.com/fairlead-ml/fairlead/watch/compat"
 	"github.com/fairlead-ml/fairlead/watch/report"
 )
 
@@ -25,7 +26,7 @@ type compareFlags struct {
 	o                   compare.Options
 	task                string
 	html, markdown, out string
-	text                []string
+	text, compat        []string
 	seed                uint64
 	all, failOnDrift    bool
 }
@@ -58,6 +59,7 @@ and estimated where labels are missing.`,
 	flags.Float64Var(&f.o.Tolerance, "tolerance", 0.02, "debiased PSI that is no drift yet")
 	flags.Float64Var(&f.o.FDR, "fdr", 0.01, "share of false alarms among the drifted columns")
 	flags.IntVar(&f.o.Sample, "sample", 5000, "rows of each file for what looks at whole rows; -1: none")
+	flags.StringSliceVar(&f.compat, "compat", nil, "the numbers of other tools too: evidently, nannyml, deepchecks, tfdv, fiddler, deequ")
 	flags.Uint64Var(&f.seed, "seed", 1, "of the sample")
 	flags.BoolVar(&f.all, "all", false, "print all columns, not only the first 30")
 	flags.BoolVar(&f.failOnDrift, "fail", false, "exit with status 1 if a column drifted or a rule is broken")
@@ -73,6 +75,13 @@ func (f *compareFlags) run(cmd *cobra.Command, refPath, curPath string) error {
 		return err
 	}
 	f.o.Task = task
+	for _, name := range f.compat {
+		tool, err := compat.ParseTool(name)
+		if err != nil {
+			return err
+		}
+		f.o.Compat = append(f.o.Compat, tool)
+	}
 	ref, err := openSide(refPath, f.text)
 	if err != nil {
 		return err

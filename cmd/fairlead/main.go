@@ -59,6 +59,6 @@ func rootCommand() *cobra.Command {
 	)
 	root.AddCommand(serveCommand(), demoCommand(), doctorCommand())
 	root.AddCommand(clientCommands()...)
-	root.AddCommand(conformanceCommand(), compareCommand())
+	root.AddCommand(conformanceCommand(), compareCommand(), suggestCommand(), qualityCommand())
 	return root
 }

@@ -33,6 +33,7 @@ type File struct {
 	Cache     CacheFile     `json:"cache,omitzero"`     //
 	Log       LogFile       `json:"log"`                //
 	Record    RecordFile    `json:"record,omitzero"`    //
+	Monitor   MonitorFile   `json:"monitor,omitzero"`   //
 	Tests     []any         `json:"tests,omitempty"`    // kept as they are, in JSON's types; a layer of their own
 	Lineage   Lineage       `json:"lineage,omitzero"`   //
 	Card      string        `json:"card,omitempty"`     // the model card; a README.md in the folder is taken for one

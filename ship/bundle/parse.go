@@ -21,7 +21,7 @@ func ParseFile(b []byte) (*File, error) {
 		return nil, err
 	}
 	f := NewFile("")
-	known := []string{"name", "model", "variants", "inputs", "outputs", "task", "label", "reference", "segments", "batching", "cache", "log", "record", "tests",
+	known := []string{"name", "model", "variants", "inputs", "outputs", "task", "label", "reference", "segments", "batching", "cache", "log", "record", "monitor", "tests",
 		"lineage", "card", "files"}
 	given := map[string]bool{}
 	err = root.keys(known, func(key string, v node) error {
@@ -124,6 +124,8 @@ func (f *File) read(key string, v node) (err error) {
 		return f.readLog(v)
 	case "record":
 		return f.readRecord(v)
+	case "monitor":
+		return f.readMonitor(v)
 	case "variants":
 		return f.readVariants(v)
 	case "lineage":

@@ -12,6 +12,11 @@ import (
 	"github.com/fairlead-ml/fairlead"
 )
 
+// single is the rule of a single window, as it was when books were first written.
+func single() Rule {
+	return Rule{Measure: MeasurePSI, Threshold: 0.25, Grain: "hour", For: 1, Clear: 2}
+}
+
 var day0 = time.Date(2001, 3, 8, 0, 0, 0, 0, time.UTC)
 
 func randomWindows(r *rand.Rand, hours int) []Window {
@@ -19,14 +24,14 @@ func randomWindows(r *rand.Rand, hours int) []Window {
 	for i := range windows {
 		windows[i] = Window{Version: 1, Start: day0.Add(time.Duration(i) * time.Hour)}
 		for _, column := range []string{"a", "b"} {
-			o := Observation{Column: column, Debiased: r.Float64() * .5, Floor: .05, N: 100}
+			o := Observation{Column: column, Measured: Measured{Effect: r.Float64() * .5, Floor: .05, Q: r.Float64() * .02}, N: 100}
 			switch r.IntN(6) {
 			case 0:
 				o.Floor = 2
 			case 1:
-				o.Debiased = math.NaN()
+				o.Effect = math.NaN()
 			}
-			o.PSI = o.Debiased + .01
+			o.Value = o.Effect + .01
 			windows[i].Observations = append(windows[i].Observations, o)
 		}
 	}
@@ -37,8 +42,9 @@ func randomWindows(r *rand.Rand, hours int) []Window {
 func TestOrderAndRepetitionDoNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for round := range 60 {
-		rule := DefaultRule()
+		rule := single()
 		rule.For, rule.Clear = 1+r.IntN(3), 1+r.IntN(3)
+		rule.Of, rule.FDR = rule.For+r.IntN(3), float64(r.IntN(2))*.01
 		windows := randomWindows(r, keep)
 		ordered, shuffled := Book{Deployment: "d"}, Book{Deployment: "d"}
 		for _, w := range windows {
@@ -66,7 +72,7 @@ func TestOrderAndRepetitionDoNotMatter(t *testing.T) {
 // Events are what changed: following them gives the book.
 func TestEventsTellTheStory(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	rule := DefaultRule()
+	rule := single()
 	rule.For, rule.Clear = 2, 1
 	for range 50 {
 		book, told := Book{Deployment: "d"}, map[string]State{}
@@ -110,13 +116,13 @@ func listed(b *Book, id string) bool {
 }
 
 func TestLongRunIsBounded(t *testing.T) {
-	rule := DefaultRule()
+	rule := single()
 	rule.Clear = 1
 	book := Book{Deployment: "d"}
 	at := func(i int, drifted bool) Window {
-		o := Observation{Column: "a", Floor: .01, N: 100}
+		o := Observation{Column: "a", Measured: Measured{Floor: .01}, N: 100}
 		if drifted {
-			o.PSI, o.Debiased = 1, 1
+			o.Value, o.Effect = 1, 1
 		}
 		return Window{Version: 1, Start: day0.Add(time.Duration(i) * time.Hour), Observations: []Observation{o}}
 	}
@@ -157,8 +163,8 @@ func reread(t *testing.T, b Book) Book {
 func TestAlertsAreCopies(t *testing.T) {
 	book := Book{Deployment: "d"}
 	for i := range 200 {
-		book.Apply(DefaultRule(), Window{Version: 1, Start: day0.Add(time.Duration(i) * time.Hour),
-			Observations: []Observation{{Column: "a", PSI: float64(i / 3 % 2), Debiased: float64(i / 3 % 2)}}})
+		book.Apply(single(), Window{Version: 1, Start: day0.Add(time.Duration(i) * time.Hour),
+			Observations: []Observation{{Column: "a", Measured: Measured{Value: float64(i / 3 % 2), Effect: float64(i / 3 % 2)}}}})
 	}
 	before := reread(t, book)
 	list := book.Alerts()
@@ -171,10 +177,10 @@ func TestAlertsAreCopies(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	r := DefaultRule()
+	r := single()
 	inf, nan := math.Inf(1), math.NaN()
 	for _, c := range []struct {
-		psi, debiased, floor float64
+		value, effect, floor float64
 		want                 Verdict
 	}{
 		{.3, .25, .1, Drifted},
@@ -189,15 +195,20 @@ func TestJudge(t *testing.T) {
 		{inf, inf, .1, TooFew},
 		{0, -.01, .02, OK},
 	} {
-		if got := r.Judge(c.psi, c.debiased, c.floor); got != c.want {
-			t.Errorf("Judge(%v, %v, %v) = %s, want %s", c.psi, c.debiased, c.floor, got, c.want)
+		if got := r.Judge(Measured{c.value, c.effect, c.floor, nan}); got != c.want {
+			t.Errorf("Judge(%v, %v, %v) = %s, want %s", c.value, c.effect, c.floor, got, c.want)
 		}
 	}
 }
 
 func TestRuleErrorsSayWhatIsWrong(t *testing.T) {
 	for _, change := range []func(*Rule){
-		func(r *Rule) { r.Measure = "ks" },
+		func(r *Rule) { r.Measure = "kl" },
+		func(r *Rule) { r.Measure, r.Threshold = MeasureKS, 1 },
+		func(r *Rule) { r.For, r.Of = 3, 2 },
+		func(r *Rule) { r.Of = maxRun + 1 },
+		func(r *Rule) { r.FDR = 0.5 },
+		func(r *Rule) { r.FDR = math.NaN() },
 		func(r *Rule) { r.Threshold = math.NaN() },
 		func(r *Rule) { r.Threshold = math.Inf(1) },
 		func(r *Rule) { r.Threshold = -1 },
@@ -206,14 +217,16 @@ func TestRuleErrorsSayWhatIsWrong(t *testing.T) {
 		func(r *Rule) { r.For = maxRun + 1 },
 		func(r *Rule) { r.Clear = 0 },
 	} {
-		r := DefaultRule()
+		r := single()
 		change(&r)
 		if err := r.Validate(); fairlead.CodeOf(err) != fairlead.CodeInvalid {
 			t.Errorf("%+v: %v", r, err)
 		}
 	}
-	if err := DefaultRule().Validate(); err != nil {
-		t.Error(err)
+	for _, r := range []Rule{single(), DefaultRule()} {
+		if err := r.Validate(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -234,11 +247,31 @@ func TestDamagedBooks(t *testing.T) {
 	}
 }
 
+// A book that was written when rules counted windows in a row means the same today.
+func TestOldBooksGoOn(t *testing.T) {
+	const old = `{"deployment":"d","rule":{"measure":"psi","threshold":0.1,"grain":"hour","for":2,"clear":2},"columns":{"a":{` +
+		`"base":{"open":{"id":"","deployment":"","column":"","state":"pending","measure":"psi","grain":"hour","value":0.3,"worst":0.3,` +
+		`"threshold":0.1,"floor":0.05,"n":600,"onset":"2001-03-08T00:00:00Z","last":"2001-03-08T00:00:00Z"},"run":1,"folded":7},` +
+		`"recent":[[984013200,1,null,null,null,5]]}}}` // 2001-03-08 01:00, nothing to measure
+	var b Book
+	if err := json.Unmarshal([]byte(old), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Rule.Windows() != "2 hours in a row" {
+		t.Errorf("the rule wants %s", b.Rule.Windows())
+	}
+	w := Window{Version: 1, Start: day0.Add(2 * time.Hour), Observations: []Observation{{Column: "a", N: 600, Measured: Measured{Value: .3, Effect: .3, Floor: .05}}}}
+	events := b.Apply(b.Rule, w)
+	if len(events) != 1 || events[0].Kind != Fired || !events[0].Alert.Onset.Equal(day0) {
+		t.Errorf("the second drifted window gives %+v", events)
+	}
+}
+
 func FuzzBook(f *testing.F) {
 	book := Book{Deployment: "d"}
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, w := range randomWindows(r, keep+10) {
-		book.Apply(DefaultRule(), w)
+		book.Apply(single(), w)
 	}
 	seed, err := json.Marshal(book)
 	if err != nil {
@@ -252,7 +285,7 @@ func FuzzBook(f *testing.F) {
 			return
 		}
 		for _, w := range randomWindows(rand.New(rand.NewPCG(7, 8)), 3) {
-			b.Apply(DefaultRule(), w)
+			b.Apply(single(), w)
 		}
 		b.Alerts()
 	})

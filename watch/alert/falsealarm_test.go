@@ -18,24 +18,30 @@ func TestNoFalseAlarms(t *testing.T) {
 	const weeks = 4
 	bins := []int{10, 10, 7, 10, 51, 51, 10} // numeric columns have ten, weekday seven, airports fifty and other
 	for _, m := range []int{100_000, 6_000} {
-		for _, threshold := range []float64{0.1, 0.25} {
-			t.Run(fmt.Sprintf("reference %d threshold %v", m, threshold), func(t *testing.T) {
-				r := rand.New(rand.NewPCG(uint64(m), math.Float64bits(threshold)))
-				rule := DefaultRule()
-				rule.Threshold = threshold
+		some, low := single(), DefaultRule()
+		some.Threshold, low.Threshold = 0.1, 0.05
+		for _, rule := range []Rule{single(), some, DefaultRule(), low} {
+			t.Run(fmt.Sprintf("reference %d threshold %v in %s, fdr %v", m, rule.Threshold, rule.Windows(), rule.FDR), func(t *testing.T) {
+				r := rand.New(rand.NewPCG(uint64(m), math.Float64bits(rule.Threshold)))
 				book := Book{Deployment: "flights"}
 				judged := 0
 				for h := range weeks * 7 * 24 {
 					w := Window{Version: 1, Start: day0.Add(time.Duration(h) * time.Hour)}
 					n := rowsAt(r, h%24)
+					p := make([]float64, len(bins))
 					for i, b := range bins {
-						p := shares(b)
-						ref, cur := draw(r, p, m), draw(r, p, n)
+						q := shares(b)
+						ref, cur := draw(r, q, m), draw(r, q, n)
 						d := drift.Measure(ref, cur, nil, nil, uint64(n), uint64(m))
-						if rule.Judge(d.PSI, d.PSIDebiased, d.PSIFloor) == OK {
+						o := Observation{fmt.Sprint("column", i), Measured{Value: d.PSI, Effect: d.PSIDebiased, Floor: d.PSIFloor}, uint64(n)}
+						w.Observations, p[i] = append(w.Observations, o), d.P
+					}
+					for i, q := range drift.Adjusted(p) {
+						o := &w.Observations[i]
+						o.Q = q
+						if rule.Judge(o.Measured) == OK {
 							judged++
 						}
-						w.Observations = append(w.Observations, Observation{fmt.Sprint("column", i), d.PSI, d.PSIDebiased, d.PSIFloor, uint64(n)})
 					}
 					for _, e := range book.Apply(rule, w) {
 						t.Errorf("%s: %s", e.Kind, e.Alert.Message)

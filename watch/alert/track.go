@@ -136,6 +136,9 @@ func (s *state) step(r Rule, p point) (ended Alert, over bool) {
 // collect counts a window for or against an alert that does not fire yet. Hits from which no alert can come any more are
 // forgotten: with two in a row, at the first clean window.
 func (s *state) collect(r Rule, p point, drifted bool) {
+	if !drifted && s.Open.State == "" {
+		return // nothing to count, as nearly always
+	}
 	hits := make([]hit, 0, r.For)
 	for _, h := range s.hits() {
 		h.Age++
@@ -163,7 +166,7 @@ func (s *state) collect(r Rule, p point, drifted bool) {
 	for _, h := range hits {
 		a.Worst = max(a.Worst, h.Effect)
 	}
-	if len(hits) >= r.For {
+	if drifted && len(hits) >= r.For {
 		a.State, a.Fired, s.Hits = Firing, r.end(p.start), nil
 	}
 }
@@ -174,8 +177,9 @@ func (s *state) hits() []hit {
 		return s.Hits
 	}
 	var hits []hit
-	for i := range s.Run {
-		hits = append(hits, hit{Start: s.Open.Onset, Effect: s.Open.Worst, Age: s.Run - 1 - i})
+	run := min(s.Run, maxRun)
+	for i := range run {
+		hits = append(hits, hit{Start: s.Open.Onset, Effect: s.Open.Worst, Age: run - 1 - i})
 	}
 	return hits
 }

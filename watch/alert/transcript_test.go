@@ -19,11 +19,12 @@ var update = flag.Bool("update", false, "rewrite the transcripts")
 // A transcript is a text of commands, one a line, each followed by what the book says, indented:
 //
 //	rule 0.1 hour for 1 clear 2
+//	rule 0.1 hour for 2 clear 2 of 3 fdr 0.01
 //	window 2001-03-08 00:00 v1: distance 4.2 noise 0.03 rows 689; origin 0.01 noise 0.03 rows 689
 //	alerts            lists the book
 //	restart           writes the book as JSON and reads it back
 //
-// A window's number is the debiased PSI; "-" is a column that could not be measured.
+// A window's number is the debiased PSI; "-" is a column that could not be measured. "q 0.002" may follow the rows.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -51,7 +52,7 @@ func TestTranscripts(t *testing.T) {
 func play(t *testing.T, script string) string {
 	t.Helper()
 	book := Book{Deployment: "flights"}
-	rule := DefaultRule()
+	rule := single()
 	var out strings.Builder
 	for line := range strings.Lines(script) {
 		if strings.HasPrefix(line, "\t") {
@@ -62,7 +63,8 @@ func play(t *testing.T, script string) string {
 		switch command {
 		case "", "#":
 		case "rule":
-			if _, err := fmt.Sscanf(rest, "%g %s for %d clear %d", &rule.Threshold, &rule.Grain, &rule.For, &rule.Clear); err != nil {
+			rule.Of, rule.FDR = 0, 0
+			if n, err := fmt.Sscanf(rest, "%g %s for %d clear %d of %d fdr %g", &rule.Threshold, &rule.Grain, &rule.For, &rule.Clear, &rule.Of, &rule.FDR); n < 4 {
 				t.Fatalf("%s: %v", line, err)
 			}
 			if err := rule.Validate(); err != nil {
@@ -110,16 +112,16 @@ func parseWindow(t *testing.T, s string) Window {
 	for column := range strings.SplitSeq(columns, "; ") {
 		var o Observation
 		var value string
-		if _, err := fmt.Sscanf(column, "%s %s noise %g rows %d", &o.Column, &value, &o.Floor, &o.N); err != nil {
+		if n, err := fmt.Sscanf(column, "%s %s noise %g rows %d q %g", &o.Column, &value, &o.Floor, &o.N, &o.Q); n < 4 {
 			t.Fatalf("%s: %v", column, err)
 		}
 		if value == "-" {
 			value = "NaN"
 		}
-		if o.Debiased, err = strconv.ParseFloat(value, 64); err != nil {
+		if o.Effect, err = strconv.ParseFloat(value, 64); err != nil {
 			t.Fatal(err)
 		}
-		o.PSI = o.Debiased + o.Floor/3
+		o.Value = o.Effect + o.Floor/3
 		w.Observations = append(w.Observations, o)
 	}
 	return w

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/watch/compat"
 	"github.com/fairlead-ml/fairlead/watch/drift"
 	"github.com/fairlead-ml/fairlead/watch/profile"
 	"github.com/fairlead-ml/fairlead/watch/quality"
@@ -55,6 +56,8 @@ type Column struct {
 	Current   Summary `json:"current"`
 	Bins      []Bin   `json:"bins"`
 
+	Compat []ToolNumber `json:"compat,omitempty"` // what other tools give, where that was asked for
+
 	Series []Number     `json:"series,omitempty"` // PSI of each of the report's windows; null where there are too few rows
 	Shape  *shape.Drift `json:"shape,omitempty"`  // what the drift looks like over time
 	Since  string       `json:"since,omitempty"`  // the first window that differs
@@ -68,6 +71,16 @@ type Summary struct {
 	Std     Number `json:"std"`
 	Min     Number `json:"min"`
 	Max     Number `json:"max"`
+}
+
+// ToolNumber is another tool's number of a column.
+type ToolNumber struct {
+	Tool      compat.Tool `json:"tool"`
+	Measure   string      `json:"measure"`
+	Value     Number      `json:"value"`
+	Threshold float64     `json:"threshold,omitempty"` // the tool's default
+	Default   bool        `json:"default,omitempty"`   // the measure that it takes if nobody says which
+	Drifted   bool        `json:"drifted"`             // what it would say
 }
 
 // Bin is one bar of the two distributions.
@@ -167,8 +180,50 @@ func (c *comparison) measure(name string, ref, cur *fairlead.TableColumn) (col C
 	col = Column{Name: name, Kind: string(layout.Columns[0].Kind), Reference: summary(layout, total), Current: summary(layout, counts)}
 	col.Bins = bins(layout, total, counts)
 	col.fill(layout, total, counts)
+	col.Compat = toolNumbers(c.o.Compat, ref, cur, c.reference.Rows, c.current.Rows)
 	c.follow(&col, layout, total, windows)
 	return col, nil
+}
+
+// toolNumbers are the numbers of other tools, which look at the values themselves.
+func toolNumbers(tools []compat.Tool, ref, cur *fairlead.TableColumn, n, m int) []ToolNumber {
+	var out []ToolNumber
+	var a, b []uint64
+	if ref.Strings != nil && len(tools) > 0 {
+		a, b = categories(ref, cur, n, m)
+	}
+	for _, tool := range tools {
+		results := compat.Numeric(tool, ref.Floats, cur.Floats)
+		if ref.Strings != nil {
+			results = compat.Categories(tool, a, b)
+		}
+		for _, r := range results {
+			out = append(out, ToolNumber{tool, r.Measure, Number(r.Value), r.Threshold, r.Default, r.Drifted()})
+		}
+	}
+	return out
+}
+
+// categories counts the values of both sides, in one order; nulls are left out.
+func categories(ref, cur *fairlead.TableColumn, n, m int) (a, b []uint64) {
+	at := map[string]int{}
+	count := func(c *fairlead.TableColumn, rows int, into *[]uint64) {
+		for i := range rows {
+			if c.IsNull(i) {
+				continue
+			}
+			k, ok := at[c.Strings[i]]
+			if !ok {
+				k = len(at)
+				at[c.Strings[i]] = k
+				a, b = append(a, 0), append(b, 0)
+			}
+			(*into)[k]++
+		}
+	}
+	count(ref, n, &a)
+	count(cur, m, &b)
+	return a, b
 }
 
 func (col *Column) fill(layout *profile.Layout, ref, cur *profile.Counts) {

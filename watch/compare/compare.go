@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/watch/compat"
 	"github.com/fairlead-ml/fairlead/watch/drift"
 	"github.com/fairlead-ml/fairlead/watch/quality"
 )
@@ -54,6 +55,8 @@ type Options struct {
 	FDR       float64 // expected share of false alarms among the drifted columns; 0: 0.01
 	Sample    int     // rows of each side for what looks at whole rows; 0: 5000, negative: none
 	Windows   int     // most windows over time; 0: 400
+	// Compat asks for the numbers of other tools too.
+	Compat []compat.Tool
 	// Pick draws so many of n rows without returning them, in ascending order; Perm a permutation. Both are chance.
 	Pick func(n, k int) []int
 	Perm func(n int) []int

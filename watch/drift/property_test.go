@@ -201,6 +201,27 @@ func TestKolmogorovQ(t *testing.T) {
 	}
 }
 
+// A column is rejected at every rate from its adjusted chance on, and at none below.
+func TestAdjustedIsTheRateOfRejection(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 21))
+	for range 300 {
+		p := make([]float64, 1+rng.IntN(30))
+		for i := range p {
+			if p[i] = math.Pow(rng.Float64(), 3); rng.IntN(8) == 0 {
+				p[i] = math.NaN()
+			}
+		}
+		adjusted := Adjusted(p)
+		for _, q := range []float64{.001, .01, .05, .3, rng.Float64()} {
+			for i, rejected := range BenjaminiHochberg(p, q) {
+				if near := math.Abs(adjusted[i]-q) < 1e-12; rejected != (adjusted[i] <= q) && !near {
+					t.Fatalf("p %v at %v: rejected %v, adjusted %v", p, q, rejected, adjusted[i])
+				}
+			}
+		}
+	}
+}
+
 func TestBenjaminiHochbergIgnoresNaN(t *testing.T) {
 	got := BenjaminiHochberg([]float64{math.NaN(), .04, .001, math.NaN()}, .05)
 	want := []bool{false, true, true, false}

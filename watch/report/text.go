@@ -38,6 +38,7 @@ func Text(r *compare.Report, most int) []byte {
 	if most > 0 && len(r.Columns) > most {
 		fmt.Fprintf(&b, "… %d more\n", len(r.Columns)-most)
 	}
+	otherTools(&b, r, most)
 	var rest bytes.Buffer
 	schema(&rest, r)
 	b.WriteString(strings.NewReplacer("\\_", "_", "\\*", "*", "\\`", "`", "\\|", "|", "&lt;", "<").Replace(rest.String()))
@@ -63,4 +64,34 @@ func Text(r *compare.Report, most int) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// otherTools lists what other tools say of each column by their default measure.
+func otherTools(b *bytes.Buffer, r *compare.Report, most int) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	begun := false
+	for i, c := range r.Columns {
+		if most > 0 && i == most {
+			break
+		}
+		for _, n := range c.Compat {
+			if !n.Default {
+				continue
+			}
+			if !begun {
+				fmt.Fprintln(b)
+				fmt.Fprintln(w, "COLUMN\tTOOL\tMEASURE\tVALUE\tTHRESHOLD\tSAYS")
+				begun = true
+			}
+			says, threshold := "ok", number(compare.Number(n.Threshold))
+			switch {
+			case n.Threshold == 0:
+				says, threshold = "", "–"
+			case n.Drifted:
+				says = "drift"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, n.Tool, n.Measure, number(n.Value), threshold, says)
+		}
+	}
+	_ = w.Flush() // into a buffer
 }

@@ -167,6 +167,8 @@ export interface Rule {
   threshold: number;
   grain: Grain;
   for: number;
+  of?: number;
+  fdr?: number;
   clear: number;
 }
 
