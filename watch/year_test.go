@@ -30,12 +30,11 @@ const (
 
 // simulation draws the counts. It is for one goroutine.
 type simulation struct {
-	r       *rand.Rand
-	phase   []float64                   // of each feature's daily season
-	wobble  []float64                   // of each feature, now
-	ref     [yearFeatures][168][]uint64 // same-phase reference, fine bins
-	weights [yearFine]float64           // scratch
-	start   time.Time
+	r      *rand.Rand
+	phase  []float64                   // of each feature's daily season
+	wobble []float64                   // of each feature, now
+	ref    [yearFeatures][168][]uint64 // same-phase reference, fine bins
+	start  time.Time
 }
 
 func newSimulation(seed uint64) *simulation {

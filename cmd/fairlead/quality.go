@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -107,6 +108,9 @@ Expectations suite (JSON). The exit status is 1 if a rule of severity error is b
 	return cmd
 }
 
+// goNames are the names of our own types in the messages of the YAML decoder.
+var goNames = regexp.MustCompile(` (into|in type) \[?\]?(main|quality)\.\w+`)
+
 // readRules reads our rules or another tool's suite; left says what has no rule here.
 func readRules(path string) (rules []quality.Rule, left []string, err error) {
 	b, err := os.ReadFile(path) // #nosec G304 -- named by the user
@@ -120,14 +124,19 @@ func readRules(path string) (rules []quality.Rule, left []string, err error) {
 	d := yaml.NewDecoder(bytes.NewReader(b)) // JSON is YAML
 	d.KnownFields(true)
 	if err := d.Decode(&f); err != nil {
-		return nil, nil, fairlead.Invalid("%s is no file of rules: %v", path, err).Hintf("it begins with quality: and a list of rules; `fairlead suggest` writes one")
+		text := goNames.ReplaceAllString(strings.ReplaceAll(err.Error(), "\n", ""), "")
+		return nil, nil, fairlead.Invalid("%s is no file of rules: %s", path, text).Hintf("it begins with quality: and a list of rules; `fairlead suggest` writes one")
 	}
 	if len(f.Quality) == 0 {
 		return nil, nil, fairlead.Invalid("%s holds no rules", path).Hintf("it begins with quality: and a list of rules; `fairlead suggest` writes one")
 	}
 	for i := range f.Quality {
 		if err := f.Quality[i].Check(); err != nil {
-			return nil, nil, fmt.Errorf("%s: rule %d: %w", path, i+1, err)
+			var e *fairlead.Error
+			if errors.As(err, &e) {
+				return nil, nil, fairlead.Invalid("%s, rule %d: %s", path, i+1, e.Message).Hintf("%s", e.Hint)
+			}
+			return nil, nil, err
 		}
 	}
 	return f.Quality, nil, nil

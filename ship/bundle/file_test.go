@@ -145,6 +145,7 @@ func FuzzParseFile(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("name: a\ntests: [&x {a: 1}, *x, !!binary aGk=, 2001-01-01, 0x1F, .inf]"))
 	f.Add([]byte("name: a\nlabel: {name: x, delay: 1.5d}\nreference: r.csv"))
+	f.Add([]byte("name: a\nmonitor: {fdr: 0.01, tolerance: 0.1, windows: 2 of 3, grain: hour}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := ParseFile(b)
 		if err != nil {

@@ -10,7 +10,7 @@ export const isOver = (phase: Phase): boolean => phase === "completed" || phase 
 /** phaseWords are for the state beside the title; the state's class follows the phase. */
 export function phaseWords(r: Rollout): string {
   const plain: Record<Phase, string> = {
-    waiting: "waiting to begin", running: r.kind === "rollout" ? `at ${spaced(r.stage)}` : "running", baking: "baking", completed: "completed", rolled_back: "rolled back", ended: "ended",
+    waiting: "waiting to begin", running: r.kind === "rollout" ? `at ${r.stage}` : "running", baking: "baking", completed: "completed", rolled_back: "rolled back", ended: "ended",
   };
   return r.paused ? `${plain[r.phase]}, paused` : plain[r.phase];
 }
