@@ -71,6 +71,9 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("open evaluation store: %w", err)
 	}
 	path := filepath.Join(opt.Dir, "store.duckdb")
+	if err := renew(ctx, path, opt, func(string) error { return nil }); err != nil {
+		opt.Log.Warn("the evaluation store's file could not be written anew and stays as large as it is", "err", err)
+	}
 	connector, err := duckdb.NewConnector(path+"?"+settings(opt).Encode(), nil)
 	if err != nil {
 		return nil, openError(path, err)
