@@ -41,7 +41,7 @@ func openTrade(t *testing.T) *trade {
 func (y *trade) ingest(s eventlog.Stream, data []byte) {
 	y.t.Helper()
 	y.seq[s]++
-	if err := y.evaluation.Ingest(y.t.Context(), string(s), []eventlog.Message{{Stream: s, Seq: y.seq[s], Time: y.at, Data: data}}); err != nil {
+	if err := y.evaluation.Ingest(y.t.Context(), string(s), []eventlog.Message{{Stream: s, Seq: y.seq[s], Time: y.clock.now(), Data: data}}); err != nil {
 		y.t.Fatal(err)
 	}
 }
@@ -60,11 +60,11 @@ func (y *trade) sell(v fairlead.Version, role fairlead.Role, n int, bought, pric
 		x := []fairlead.Tensor{{Name: "x", Type: fairlead.FP32, Shape: []int64{1, 1}, Data: []float32{1}}}
 		out := []fairlead.Tensor{{Name: "y", Type: fairlead.FP32, Shape: []int64{1, 1}, Data: []float32{1}}}
 		predictions = append(predictions, &fairlead.Prediction{
-			ID: id, Deployment: "m", Model: "m", Version: v, Role: role, Received: y.at,
-			Rows: []fairlead.RowMeta{{ID: id, Time: y.at}}, Inputs: x, Outputs: out,
+			ID: id, Deployment: "m", Model: "m", Version: v, Role: role, Received: y.clock.now(),
+			Rows: []fairlead.RowMeta{{ID: id, Time: y.clock.now()}}, Inputs: x, Outputs: out,
 		})
 		if y.rng.Float64() < bought {
-			at := y.at.Add(time.Minute)
+			at := y.clock.now().Add(time.Minute)
 			events = append(events, fairlead.BusinessEvent{Deployment: "m", Name: "purchase", PredictionID: id, Value: price, Time: at, Received: at})
 		}
 	}
@@ -80,7 +80,7 @@ func (y *trade) sell(v fairlead.Version, role fairlead.Role, n int, bought, pric
 // hour passes: outcomes are read, and the controller looks.
 func (y *trade) hour() {
 	y.t.Helper()
-	y.at = y.at.Add(time.Hour)
+	y.clock.turn(time.Hour)
 	for _, r := range y.active() {
 		y.measure(y.t.Context(), r)
 	}

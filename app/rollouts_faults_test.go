@@ -141,7 +141,7 @@ func TestRollbackWhileAWriteHangs(t *testing.T) {
 	y.serve(20000, 0)
 	disk.hang, disk.came = make(chan struct{}), make(chan struct{}, 100)
 	stepped, aborted := make(chan error), make(chan error)
-	y.at = y.at.Add(11 * time.Second)
+	y.clock.turn(11 * time.Second)
 	go func() { stepped <- y.step(t.Context(), y.latest("m")) }()
 	<-disk.came // the stage of 50 % is on its way to the disk
 	go func() {

@@ -53,12 +53,30 @@ func (b *bucket) Put(ctx context.Context, key string, value []byte, revision uin
 
 func (b *bucket) Delete(context.Context, string, uint64) error { return nil }
 
+// handClock shows the time that a test set last.
+type handClock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *handClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *handClock) turn(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
 // yard is a shop with rollouts, and a clock that its tests turn.
 type yard struct {
 	*shop
 	*rollouts
 	store *bucket
-	at    time.Time
+	clock *handClock
 	boots int
 }
 
@@ -68,7 +86,7 @@ func openYard(t *testing.T) *yard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &yard{shop: &shop{t: t, states: &registrytest.KV{}, broken: map[string]bool{}}, store: &bucket{left: -1}, at: noon}
+	y := &yard{shop: &shop{t: t, states: &registrytest.KV{}, broken: map[string]bool{}}, store: &bucket{left: -1}, clock: &handClock{at: noon}}
 	y.boot(r)
 	return y
 }
@@ -80,11 +98,11 @@ func (y *yard) boot(r *registry.Registry) {
 	y.loaded = map[string]*fake.Session{}
 	y.shop.deployer = &deployer{
 		kv: y.states, registry: r, router: &route.Router{}, log: slog.New(slog.DiscardHandler),
-		now: func() time.Time { return y.at }, load: y.loadModel,
+		now: y.clock.now, load: y.loadModel,
 	}
 	ids := 0
 	y.rollouts = &rollouts{
-		kv: y.store, deployer: y.shop.deployer, log: slog.New(slog.DiscardHandler), now: func() time.Time { return y.at },
+		kv: y.store, deployer: y.shop.deployer, log: slog.New(slog.DiscardHandler), now: y.clock.now,
 		newID: func() string { ids++; return fmt.Sprintf("%d-%d", y.boots, ids) }, epoch: fmt.Sprint("boot ", y.boots),
 		load: func(fairlead.Name) rollout.Load { return rollout.Load{} },
 	}
@@ -163,7 +181,7 @@ func (y *yard) serve(n, bad int) {
 
 // look turns the clock and lets the controller look.
 func (y *yard) look(d time.Duration) error {
-	y.at = y.at.Add(d)
+	y.clock.turn(d)
 	for _, r := range y.active() {
 		if err := y.step(y.t.Context(), r); err != nil {
 			return err

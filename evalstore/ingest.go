@@ -94,11 +94,21 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 // clear empties temporary tables.
 func (t *tx) clear(tables ...string) error {
 	for _, table := range tables {
-		if _, err := t.exec(`TRUNCATE temp.` + table); err != nil {
+		if _, err := t.exec(emptyTable(table)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// emptyTable is the statement that makes a temporary table anew: TRUNCATE keeps some memory of every batch.
+func emptyTable(name string) string {
+	for _, stmt := range schema {
+		if def, ok := strings.CutPrefix(stmt, `CREATE TEMP TABLE `+name+` `); ok {
+			return `CREATE OR REPLACE TEMP TABLE ` + name + ` ` + def
+		}
+	}
+	return `TRUNCATE temp.` + name
 }
 
 // reject remembers a message that says nothing the store understands.

@@ -22,17 +22,32 @@ const newFile = ".new"
 
 // renew writes the store's file anew if much of it is free: DuckDB uses free blocks again, but cuts off only those at its end. It
 // is done before anybody opens the file. The new one takes the old one's place by a rename after it is on disk, so that a stop at
-// any point leaves one of the two whole; a file that cannot be renewed stays as it is.
-func renew(ctx context.Context, path string, opt Options, step func(string) error) error {
-	for _, left := range []string{path + newFile, path + newFile + ".wal"} { // of a stop
-		if err := os.Remove(left); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-	}
+// any point leaves one of the two whole; a file that cannot be renewed stays as it is. The old file is held open, and so locked,
+// until the new one has its name: another process that opens the store meanwhile is refused, and touches nothing.
+func renew(ctx context.Context, path string, opt Options, step func(string) error) (err error) {
 	if st, err := os.Stat(path); err != nil || st.Size() < renewLeast {
 		return nil // there is none, or nothing to gain
 	}
-	before, after, err := writeAnew(ctx, path, opt)
+	set := settings(opt)
+	set.Set("temp_directory", path+".tmp") // as that of the store itself; one in memory has it where the process was started
+	connector, err := duckdb.NewConnector("?"+set.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := execAll(ctx, conn, `ATTACH `+literal(path)+` AS was`); err != nil {
+		return err
+	}
+	if err := errors.Join(remove(path+newFile), remove(path+newFile+".wal")); err != nil { // what a stop left
+		return err
+	}
+	before, after, err := writeAnew(ctx, conn, path)
 	if err != nil {
 		return errors.Join(err, remove(path+newFile), remove(path+newFile+".wal"))
 	}
@@ -40,13 +55,18 @@ func renew(ctx context.Context, path string, opt Options, step func(string) erro
 		return nil
 	}
 	// What the old file's log still held would be played into the new one.
-	if st, err := os.Stat(path + ".wal"); err == nil && st.Size() > 0 {
-		return errors.Join(fmt.Errorf("%s.wal is not empty", path), remove(path+newFile))
+	for _, log := range []string{path + ".wal", path + newFile + ".wal"} {
+		if st, err := os.Stat(log); err == nil && st.Size() > 0 {
+			return errors.Join(fmt.Errorf("%s is not empty", log), remove(path+newFile))
+		}
 	}
 	if err := step("written anew"); err != nil {
 		return err
 	}
 	if _, _, err := settle(path + newFile); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil { // the old log is gone for good before the new file has the name
 		return err
 	}
 	if err := os.Rename(path+newFile, path); err != nil {
@@ -59,6 +79,15 @@ func renew(ctx context.Context, path string, opt Options, step func(string) erro
 	return syncDir(filepath.Dir(path))
 }
 
+func execAll(ctx context.Context, conn *sql.Conn, stmts ...string) error {
+	for _, stmt := range stmts {
+		if _, err := conn.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("%s: %w", stmt, err)
+		}
+	}
+	return nil
+}
+
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return err
@@ -66,28 +95,9 @@ func remove(path string) error {
 	return nil
 }
 
-// writeAnew copies all of a store into a new file beside it, if enough of it is free; after is 0 if not.
-func writeAnew(ctx context.Context, path string, opt Options) (before, after int64, err error) {
-	connector, err := duckdb.NewConnector("?"+settings(opt).Encode(), nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	db := sql.OpenDB(connector)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	exec := func(stmts ...string) error {
-		for _, stmt := range stmts {
-			if _, err := conn.ExecContext(ctx, stmt); err != nil {
-				return fmt.Errorf("%s: %w", stmt, err)
-			}
-		}
-		return nil
-	}
-	if err := exec(`ATTACH `+literal(path)+` AS was`, `CHECKPOINT was`); err != nil {
+// writeAnew copies all of the attached store was into a new file beside it, if enough of it is free; after is 0 if not.
+func writeAnew(ctx context.Context, conn *sql.Conn, path string) (before, after int64, err error) {
+	if err := execAll(ctx, conn, `CHECKPOINT was`); err != nil {
 		return 0, 0, err
 	}
 	var block, total, free int64
@@ -95,15 +105,15 @@ func writeAnew(ctx context.Context, path string, opt Options) (before, after int
 		return 0, 0, err
 	}
 	if free*block < renewLeast || float64(free) < renewShare*float64(total) {
-		return 0, 0, exec(`DETACH was`)
+		return 0, 0, nil
 	}
-	if err := exec(`ATTACH `+literal(path+newFile)+` AS now (STORAGE_VERSION 'latest')`, `COPY FROM DATABASE was TO now`, `CHECKPOINT now`); err != nil {
+	if err := execAll(ctx, conn, `ATTACH `+literal(path+newFile)+` AS now (STORAGE_VERSION 'latest')`, `COPY FROM DATABASE was TO now`, `CHECKPOINT now`); err != nil {
 		return 0, 0, err
 	}
 	if err := sameTables(ctx, conn); err != nil {
 		return 0, 0, err
 	}
-	if err := exec(`DETACH now`, `DETACH was`); err != nil {
+	if err := execAll(ctx, conn, `DETACH now`); err != nil {
 		return 0, 0, err
 	}
 	st, err := os.Stat(path + newFile)

@@ -55,7 +55,7 @@ func (t *tx) clearWindows(windows []watch.Window) error {
 	if len(windows) == 0 {
 		return nil
 	}
-	if _, err := t.exec(`TRUNCATE temp.batch_windows`); err != nil {
+	if _, err := t.exec(emptyTable("batch_windows")); err != nil {
 		return err
 	}
 	err := t.append("temp", "main", "batch_windows", func(a *duckdb.Appender) error {
@@ -129,7 +129,7 @@ func (t *tx) markDone(done []watch.Change) error {
 	if len(done) == 0 {
 		return nil
 	}
-	if _, err := t.exec(`TRUNCATE temp.batch_done`); err != nil {
+	if _, err := t.exec(emptyTable("batch_done")); err != nil {
 		return err
 	}
 	err := t.append("temp", "main", "batch_done", func(a *duckdb.Appender) error {

@@ -60,6 +60,7 @@ var rules = []rule{
 	{"watch/compare", []string{".", "watch"}, true},
 	{"watch/compat", []string{".", "watch/drift"}, true},
 	{"watch/report", []string{"watch"}, true},
+	{"watch/notify", []string{"."}, true},
 	{"watch/explain", []string{".", "watch/shape"}, true},
 	{"watch/replay", []string{".", "watch/drift"}, true},
 	{"watch/alert", []string{"."}, true},

@@ -4,6 +4,10 @@
 package segment
 
 import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -250,10 +254,46 @@ func tag(key string) term {
 func (c *compiler) column(name string) (term, error) {
 	kind, ok := c.columns[name]
 	if !ok {
+		if near := c.near(name); near != "" {
+			return term{}, fairlead.Invalid("there is no column %q", name).Hintf("is it %s?", near)
+		}
 		return term{}, fairlead.Invalid("there is no column %q", name).Hintf(`the inputs and outputs of the model are columns, and role, version, score, predicted, key, event_time, tags["…"]; row["…"] takes any name`)
 	}
 	return term{column: Column{Name: name, Kind: kind}, isColumn: true, says: name}, nil
 }
+
+// near lists the columns whose names are a slip of the pen away, the nearest first; "": none.
+func (c *compiler) near(name string) string {
+	type candidate struct {
+		name  string
+		edits int
+	}
+	limit := min(4, len(name)/2+1)
+	var found []candidate
+	for of := range c.columns {
+		if n := fairlead.Edits(strings.ToLower(name), strings.ToLower(of), limit); n < limit {
+			found = append(found, candidate{of, n})
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.edits, b.edits), strings.Compare(a.name, b.name))
+	})
+	var names []string
+	for _, f := range found[:min(3, len(found))] {
+		names = append(names, written(f.name))
+	}
+	return strings.Join(names, " or ")
+}
+
+// written is a column's name as a predicate has it.
+func written(name string) string {
+	if identifier.MatchString(name) {
+		return name
+	}
+	return "row[" + strconv.Quote(name) + "]"
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // units are the parts of a time that a method gives, as CEL has them, with DuckDB's names.
 var units = map[string]string{"getHours": "hour", "getDayOfWeek": "dayofweek", "getFullYear": "year", "getDate": "day"}
@@ -281,11 +321,17 @@ func (c *compiler) callTerm(call ast.CallExpr) (term, error) {
 		if err != nil {
 			return term{}, fairlead.Invalid("%q is no time", text).Hintf(`timestamp("2001-03-01T00:00:00Z")`)
 		}
+		if year := at.UTC().Year(); year < 1 || year > 9999 { // others have no form that SQL and Go write alike
+			return term{}, fairlead.Invalid("%q is outside the years 1 to 9999", text)
+		}
 		return term{column: Column{Kind: Time}, literal: at.UTC().Truncate(time.Microsecond), says: text}, nil
 	case units[name] != "" && call.IsMemberFunction() && len(args) == 0:
 		t, err := c.term(call.Target())
-		if err != nil || !t.isColumn || t.column.Kind != Time {
-			return t, fairlead.Invalid("%s needs a column of times", name).Hintf("event_time.%s()", name).Cause(err)
+		if err != nil {
+			return term{}, err
+		}
+		if !t.isColumn || t.unit != "" || t.column.Kind != Time {
+			return term{}, fairlead.Invalid("%s needs a column of times", name).Hintf("event_time.%s()", name)
 		}
 		t.unit, t.says = units[name], t.says+"."+name+"()"
 		t.column.Kind = Number
