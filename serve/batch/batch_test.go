@@ -413,7 +413,9 @@ func TestNothingIsKept(t *testing.T) {
 
 // TestQuickModel: a model quicker than a hand-over learns to run beside the executor.
 func TestQuickModel(t *testing.T) {
-	q := batch.New(batch.Options{Slots: 1}).Queue("m", fake.Echo(2), route.Settings{MaxBatch: 64})
+	at := noon
+	clock := func() time.Time { at = at.Add(time.Microsecond); return at } // each run takes one
+	q := batch.New(batch.Options{Slots: 1, Now: clock}).Queue("m", fake.Echo(2), route.Settings{MaxBatch: 64})
 	for range 1000 {
 		if _, err := q.Run(t.Context(), row(1)); err != nil {
 			t.Fatal(err)
