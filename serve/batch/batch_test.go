@@ -413,7 +413,7 @@ func TestNothingIsKept(t *testing.T) {
 
 // TestQuickModel: a model quicker than a hand-over learns to run beside the executor.
 func TestQuickModel(t *testing.T) {
-	at := noon
+	at := time.Date(2001, 3, 1, 12, 0, 0, 0, time.UTC)
 	clock := func() time.Time { at = at.Add(time.Microsecond); return at } // each run takes one
 	q := batch.New(batch.Options{Slots: 1, Now: clock}).Queue("m", fake.Echo(2), route.Settings{MaxBatch: 64})
 	for range 1000 {
