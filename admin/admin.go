@@ -75,6 +75,9 @@ type Options struct {
 	SQL         SQL
 	Replay      Replay
 	Rows        Rows
+	Export      Export
+	Segments    Segments
+	Cube        Cube
 	MaxUpload   int64 // bytes of one pushed model
 }
 
@@ -118,6 +121,8 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerSQL(hapi)
 	s.registerReplay(hapi)
 	s.registerRows(hapi)
+	s.registerExport(hapi)
+	s.registerSegments(hapi)
 	mux.HandleFunc("GET /api/docs", docs(hapi))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fairlead.NotFound("there is no %s %s", r.Method, r.URL.Path).Hintf("the control API is described at /api/docs"))

@@ -11,12 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/evalstore"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/internal/lifecycle"
@@ -64,6 +66,7 @@ type App struct {
 	pace         *pressure.Pacer // of what may wait for serving
 	annotations  *annotations
 	books        *books
+	segments     *segments
 	sent         sentIDs
 	backlog      backlog  // of past predictions that stream in
 	described    sync.Map // registry.Entry → api.ModelVersion
@@ -85,7 +88,7 @@ type App struct {
 // Start opens everything under config.Data and serves. On error, what was started is stopped again.
 func Start(ctx context.Context, config Config, log *slog.Logger) (*App, error) {
 	a := &App{config: config, log: log, started: time.Now().UTC(), failed: make(chan error, 1), meter: meter.New()}
-	a.pace = pressure.NewPacer(pressure.NewGauge(pressure.System), config.MaxLag)
+	a.pace = pressure.NewPacer(pressure.NewGauge(pressure.System), config.MaxLag, a.answering)
 	for _, p := range a.plan() {
 		if err := a.parts.Start(ctx, p); err != nil {
 			stop, cancel := context.WithTimeout(context.Background(), config.StopWithin)
@@ -176,7 +179,7 @@ func (a *App) startStore(ctx context.Context) error {
 
 func (a *App) startDeployments(ctx context.Context) error {
 	buckets := map[string]*eventlog.KV{}
-	for _, name := range []string{"models", "deployments", "rollouts", "pipelines", "alerts", "annotations"} {
+	for _, name := range []string{"models", "deployments", "rollouts", "pipelines", "alerts", "annotations", "segments"} {
 		kv, err := a.events.KV(ctx, name)
 		if err != nil {
 			return err
@@ -206,6 +209,7 @@ func (a *App) startDeployments(ctx context.Context) error {
 		return err
 	}
 	a.books = &books{kv: buckets["alerts"]}
+	a.segments = &segments{kv: buckets["segments"], store: a.store}
 	a.router = &route.Router{}
 	a.deployer = &deployer{
 		gatekeeper: a.gatekeeper,
@@ -243,6 +247,11 @@ func (a *App) startDeployments(ctx context.Context) error {
 		return err
 	}
 	return a.openPipelines(ctx, buckets["pipelines"])
+}
+
+// answering says whether anybody asked for a prediction in the last seconds.
+func (a *App) answering(now time.Time) bool {
+	return slices.ContainsFunc(a.deployer.Names(), func(name fairlead.Name) bool { return a.meter.Live(name, now).Requests > 0 })
 }
 
 // watchSlice is how many windows are evaluated and saved at a time.

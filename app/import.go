@@ -156,6 +156,9 @@ func (a *App) importable(ctx context.Context, name fairlead.Name, rows *eventlog
 	if dep == nil {
 		return nil, fairlead.NotFound("there is no deployment %q of one model", name).Hintf("`fairlead deployments` lists them; push the model first")
 	}
+	if rows.Counts != nil {
+		return nil, fairlead.Invalid("the message has counts of its own").Hintf("the server counts past predictions itself")
+	}
 	if rows.Deployment != name || rows.Model != dep.Model {
 		return nil, fairlead.Invalid("the rows are of %s (model %s), not of %s (model %s)", rows.Deployment, rows.Model, name, dep.Model)
 	}

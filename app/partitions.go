@@ -32,6 +32,11 @@ func (a *App) tidyLoop(ctx context.Context) {
 }
 
 func (a *App) tidy(ctx context.Context, now time.Time) error {
+	for _, name := range a.deployer.Names() {
+		if err := a.segments.copy(ctx, name); err != nil { // another server may have saved one
+			return err
+		}
+	}
 	moved, err := a.store.MoveClosed(ctx, a.config.PartitionAfter)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -247,13 +246,14 @@ func (r *recorder) flush(ctx context.Context, b *batch) *batch {
 	for _, m := range r.encode(b) {
 		if err := r.append(ctx, m); err != nil {
 			r.slog.Error("rows not recorded", "stream", m.stream, "rows", m.rows, "err", err)
-			r.drop(m.rows)
-			if m.part != nil {
+			r.drop(m.rows + m.sampled)
+			if m.rows > 0 {
 				m.part.err = err
 			}
 			continue
 		}
-		r.pending.Add(-int64(m.rows))
+		r.pending.Add(-int64(m.rows + m.sampled))
+		r.sampled.Add(uint64(m.sampled))
 	}
 	r.held.Add(-b.bytes)
 	b.settle()
@@ -275,68 +275,6 @@ func (r *recorder) append(ctx context.Context, m message) error {
 			return err
 		}
 	}
-}
-
-type message struct {
-	stream eventlog.Stream
-	id     string // makes a repeated append of the same message harmless
-	data   []byte
-	rows   int   // that are lost if the message is; 0 for profiles
-	part   *part // of the rows; nil for profiles
-}
-
-// encode makes the batch's messages. Rows that cannot be encoded never will be: it says so and drops them.
-func (r *recorder) encode(b *batch) []message {
-	var out []message
-	profiles := profile.NewCollector()
-	for _, part := range b.parts {
-		if part.known {
-			for rest := part.preds; len(rest) > 0; {
-				var joined *fairlead.Prediction
-				joined, rest = join(rest)
-				profiles.Add(part.layout, joined)
-			}
-		}
-		for _, chunk := range chunks(r.kept(part), r.chunk, part.width) {
-			rows := 0
-			for _, p := range chunk {
-				rows += len(p.Rows)
-			}
-			err := errors.New("the version is not known")
-			var data []byte
-			if part.known {
-				data, err = eventlog.EncodeKept(chunk, &part.sig, part.policy)
-			}
-			if err != nil {
-				r.slog.Error("rows not recorded", "deployment", part.name, "version", part.version, "rows", rows, "err", err)
-				r.drop(rows)
-				part.err = err
-				continue
-			}
-			out = append(out, message{eventlog.Predictions, messageID(), data, rows, part})
-		}
-	}
-	if deltas := profiles.Drain(); len(deltas) > 0 {
-		var wire []eventlog.ProfileDelta
-		size := 0
-		for _, d := range deltas {
-			counts, err := d.Counts.MarshalBinary()
-			if err != nil {
-				r.slog.Error("counts not recorded", "deployment", d.Deployment, "version", d.Version, "minute", d.Minute, "err", err)
-				continue
-			}
-			// A backfill spreads over many minutes: a message holds what the log takes.
-			if size += len(counts); size > r.chunk && len(wire) > 0 {
-				out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0, nil})
-				wire, size = nil, len(counts)
-			}
-			wire = append(wire, eventlog.ProfileDelta{Deployment: d.Deployment, Version: d.Version, Role: d.Role, Minute: d.Minute, Counts: counts})
-		}
-		if len(wire) > 0 {
-			out = append(out, message{eventlog.Profiles, messageID(), eventlog.EncodeProfiles(wire), 0, nil})
-		}
-	}
-	return out
 }
 
 // chunks cuts predictions into lists of at most flushRows rows and about limit bytes each; a larger prediction is cut by
@@ -383,6 +321,9 @@ func rowsOf(p *fairlead.Prediction, from, to int) *fairlead.Prediction {
 	part.Rows = p.Rows[from:to]
 	if p.Probability != nil {
 		part.Probability = p.Probability[from:to]
+	}
+	if p.Disagrees != nil {
+		part.Disagrees = p.Disagrees[from:to]
 	}
 	part.Inputs, part.Outputs = slice(p.Inputs, from, to), slice(p.Outputs, from, to)
 	return &part

@@ -47,27 +47,23 @@ func policyOf(f *bundle.File, key []byte) *keep.Policy {
 	return p
 }
 
-// kept are the rows of a part that its policy has stored. The others are counted as sampled out.
-func (r *recorder) kept(part *part) []*fairlead.Prediction {
-	if part.policy.Sample >= 1 {
-		return part.preds
+// kept are the rows of predictions of the part that its policy has stored, and how many they are.
+func (p *part) kept(preds []*fairlead.Prediction, chance func(id string) float64) (out []*fairlead.Prediction, rows int) {
+	if p.policy.Sample >= 1 {
+		return preds, rowsIn(preds)
 	}
-	var out []*fairlead.Prediction
-	for _, p := range part.preds {
+	for _, pred := range preds {
 		var outside []bool
-		if len(part.layout.Columns) > 0 {
-			outside = part.layout.Outside(p)
+		if len(p.layout.Columns) > 0 {
+			outside = p.layout.Outside(pred)
 		}
-		tail := func(i int) bool { return outside != nil && outside[i] || p.Disagrees != nil && p.Disagrees[i] }
-		left := len(p.Rows)
-		if q := part.policy.Rows(p, tail, r.chance); q != nil {
+		tail := func(i int) bool { return outside != nil && outside[i] || pred.Disagrees != nil && pred.Disagrees[i] }
+		if q := p.policy.Rows(pred, tail, chance); q != nil {
 			out = append(out, q)
-			left -= len(q.Rows)
+			rows += len(q.Rows)
 		}
-		r.pending.Add(-int64(left))
-		r.sampled.Add(uint64(left))
 	}
-	return out
+	return out, rows
 }
 
 // width gives how many values of a tensor one row stores.

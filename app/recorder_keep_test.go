@@ -12,7 +12,6 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
 	"github.com/fairlead-ml/fairlead/eventlog/keep"
-	"github.com/fairlead-ml/fairlead/watch/profile"
 )
 
 // policyOfAll is one for all versions.
@@ -50,23 +49,75 @@ func TestRecorderSamples(t *testing.T) {
 	if got := int(r.sampled.Load()); got != 2004-n {
 		t.Errorf("%d rows sampled out, %d stored", got, n)
 	}
-	var counted uint64
-	for _, data := range log.data[eventlog.Profiles] {
-		deltas, err := eventlog.DecodeProfiles(data)
+	if counted := log.counted(t); counted != 2004 {
+		t.Errorf("the profiles count %d rows", counted)
+	}
+}
+
+// What a sample leaves out altogether is counted all the same, and lost with its counts.
+func TestRecorderCountsWhatNoRowIsStoredOf(t *testing.T) {
+	log := &memoryLog{refuse: func(_ eventlog.Stream, n int) error {
+		if n == 2 {
+			return fairlead.Invalid("never")
+		}
+		return nil
+	}}
+	r, stop := runRecorder(log, time.Hour)
+	r.policies = &policyOfAll{Sample: 1e-9}
+	for range 2 {
+		if err := r.RecordDurable(t.Context(), prediction("p", 7)); err != nil {
+			t.Error(err)
+		}
+	}
+	stop()
+	if len(log.data[eventlog.Predictions]) != 0 || log.counted(t) != 7 || r.sampled.Load() != 7 {
+		t.Errorf("%d messages of rows, %d rows counted, %d sampled out", len(log.data[eventlog.Predictions]), log.counted(t), r.sampled.Load())
+	}
+	expect(t, r, 14, 7, 0)
+}
+
+// Rows of very many minutes have more counts than a message takes: it becomes several, each with the counts of its rows.
+func TestRecorderCutsByCounts(t *testing.T) {
+	const rows = 5000
+	p := prediction("p", rows)
+	for i := range p.Rows {
+		p.Rows[i].Time = time.Unix(int64(i)*60, 0).UTC()
+	}
+	p.Disagrees = make([]bool, rows)
+	p.Disagrees[rows-1] = true
+	log := &memoryLog{}
+	r, stop := runRecorder(log, time.Hour)
+	r.chunk = 8 << 10
+	r.policies = &policyOfAll{Sample: 0.5}
+	r.Record(prediction("q", 3))
+	r.Record(p)
+	stop()
+	ids := log.ids(t)
+	if n := len(ids); n < rows*2/5 || n > rows*3/5 || ids[n-1] != p.Rows[rows-1].ID {
+		t.Errorf("%d of %d rows are stored, the last is %s", n, rows, ids[n-1])
+	}
+	for _, data := range log.data[eventlog.Predictions] {
+		m, err := eventlog.DecodePredictions(data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range deltas {
-			c, err := profile.ParseCounts(&profile.Layout{}, d.Counts)
-			if err != nil {
-				t.Fatal(err)
+		minutes := map[time.Time]bool{}
+		for _, d := range m.Counts {
+			minutes[d.Minute] = true
+		}
+		for i, at := range m.EventTime {
+			if !minutes[at] {
+				t.Fatalf("row %s is not in the counts of its message", m.ID[i])
 			}
-			counted += c.N
+		}
+		if len(data) > 4*r.chunk {
+			t.Errorf("a message of %d bytes", len(data))
 		}
 	}
-	if counted != 2004 {
-		t.Errorf("the profiles count %d rows", counted)
+	if n := len(log.data[eventlog.Predictions]); n < 10 || log.counted(t) != rows+3 {
+		t.Errorf("%d messages, %d rows counted", n, log.counted(t))
 	}
+	expect(t, r, rows+3, 0, 0)
 }
 
 // Those who wait share a write, and hear of it when it is done.

@@ -61,6 +61,36 @@ func (l *memoryLog) ids(t *testing.T) []string {
 	return ids
 }
 
+// counted is how many rows the counts that were written know, of rows and of those that are stored without.
+func (l *memoryLog) counted(t *testing.T) (n int) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []eventlog.ProfileDelta
+	for _, data := range l.data[eventlog.Profiles] {
+		deltas, err := eventlog.DecodeProfiles(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, deltas...)
+	}
+	for _, data := range l.data[eventlog.Predictions] {
+		rows, err := eventlog.DecodePredictions(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, rows.Counts...)
+	}
+	for _, d := range all {
+		c, err := profile.ParseCounts(&profile.Layout{}, d.Counts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += int(c.N)
+	}
+	return n
+}
+
 // oneVersion knows version 1 of the deployment d: x in, y out.
 type oneVersion struct{}
 
@@ -116,8 +146,8 @@ func TestRecorderFlushesOnStop(t *testing.T) {
 	if n := len(log.data[eventlog.Predictions]); n != 1 {
 		t.Errorf("%d messages for one batch", n)
 	}
-	if n := len(log.data[eventlog.Profiles]); n != 1 {
-		t.Errorf("%d messages of counts", n)
+	if n := len(log.data[eventlog.Profiles]); n != 0 || log.counted(t) != 300 {
+		t.Errorf("%d messages of counts alone, %d rows counted", n, log.counted(t))
 	}
 	expect(t, r, 300, 0, 0)
 	r.Record(prediction("late", 2)) // nobody will write it
@@ -188,17 +218,16 @@ func TestRecorderCountsWhatItDrops(t *testing.T) {
 	}
 	open.Done()
 	stop()
-	if n := len(log.ids(t)); n != maxPendingRows {
-		t.Errorf("%d rows written", n)
+	if n := len(log.ids(t)); n != maxPendingRows || log.counted(t) != n {
+		t.Errorf("%d rows written, %d counted", n, log.counted(t))
 	}
 	expect(t, r, maxPendingRows, maxPendingRows, 0)
 }
 
-// One message that the log never takes costs its rows only, and rows are counted once though their counts are a
-// message too.
+// One message that the log never takes costs its rows only, and their counts go with them.
 func TestRecorderTooLarge(t *testing.T) {
-	log := &memoryLog{refuse: func(s eventlog.Stream, n int) error {
-		if n == 1 || s == eventlog.Profiles {
+	log := &memoryLog{refuse: func(_ eventlog.Stream, n int) error {
+		if n == 1 {
 			return fairlead.Errorf(fairlead.CodeTooLarge, "too large")
 		}
 		return nil
@@ -206,8 +235,8 @@ func TestRecorderTooLarge(t *testing.T) {
 	r, stop := runRecorder(log, time.Hour)
 	r.Record(prediction("p", flushRows+5))
 	stop()
-	if n := len(log.ids(t)); n != 5 {
-		t.Errorf("%d rows written", n)
+	if n := len(log.ids(t)); n != 5 || log.counted(t) != 5 {
+		t.Errorf("%d rows written, %d counted", n, log.counted(t))
 	}
 	expect(t, r, flushRows+5, flushRows, 0)
 }

@@ -100,13 +100,9 @@ func TestRiver(t *testing.T) {
 	}
 	fmt.Fprintf(&story, "%s", describeRows(rows))
 
-	station("eventlog: the counts of its minute")
-	deltas, err := eventlog.DecodeProfiles(first(t, a, eventlog.Profiles).Data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	station("eventlog: the counts of its minute, in the same message")
 	_, layout, _ := a.deployer.Info("flights", 1)
-	for _, d := range deltas {
+	for _, d := range rows.Counts {
 		counts, err := profile.ParseCounts(layout, d.Counts)
 		if err != nil {
 			t.Fatal(err)

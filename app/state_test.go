@@ -124,7 +124,7 @@ func TestBooksSurviveARestart(t *testing.T) {
 func TestIngestAndCatchUp(t *testing.T) {
 	t.Run("with room", func(t *testing.T) {
 		free := func() pressure.Reading { return pressure.Reading{At: time.Now()} }
-		testIngestAndCatchUp(t, pressure.NewPacer(pressure.NewGauge(free), time.Hour))
+		testIngestAndCatchUp(t, pressure.NewPacer(pressure.NewGauge(free), time.Hour, nil))
 	})
 	t.Run("contended", func(t *testing.T) {
 		began := time.Now()
@@ -134,7 +134,7 @@ func TestIngestAndCatchUp(t *testing.T) {
 		}
 		gauge := pressure.NewGauge(contended)
 		wait(t, "the first verdict", func() bool { return gauge.Contended(time.Now()) })
-		testIngestAndCatchUp(t, pressure.NewPacer(gauge, time.Hour))
+		testIngestAndCatchUp(t, pressure.NewPacer(gauge, time.Hour, nil))
 	})
 }
 

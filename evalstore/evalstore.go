@@ -145,7 +145,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
-	for _, stmt := range slices.Concat(schema, viewSchema) {
+	for _, stmt := range slices.Concat(schema, viewSchema, cubeSchema, segmentSchema) {
 		if _, err := conn.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("%s: %w", stmt, err)
 		}

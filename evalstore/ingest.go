@@ -5,10 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
@@ -48,6 +47,7 @@ func (t *tx) setPosition(stream string, seq uint64) error {
 // be decoded is listed in the table rejected and passed over. Streams other than predictions, labels, events and
 // profiles only move the position.
 func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Message) error {
+	read := decode(eventlog.Stream(stream), msgs) // before it is this stream's turn to write
 	err := s.write(ctx, func(tx *tx) error {
 		at, err := position(ctx, s.conn, stream)
 		if err != nil {
@@ -72,9 +72,9 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 		}
 		switch eventlog.Stream(stream) {
 		case eventlog.Predictions:
-			err = tx.ingestRows(msgs)
+			err = tx.ingestRows(read.of(msgs))
 		case eventlog.Labels:
-			err = tx.ingestLabels(msgs)
+			err = tx.ingestLabels(read.of(msgs))
 		case eventlog.Events:
 			err = tx.ingestEvents(msgs)
 		case eventlog.Profiles:
@@ -91,6 +91,43 @@ func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Messa
 	return nil
 }
 
+// message is one whose content was read already.
+type message struct {
+	eventlog.Message
+	rows   *eventlog.Rows
+	labels []labelRow
+	err    error // why it says nothing the store understands
+}
+
+// messages are those of one stream, in their order.
+type messages []message
+
+// decode reads messages of rows and labels; those of other streams stay as they are.
+func decode(stream eventlog.Stream, msgs []eventlog.Message) messages {
+	read := make(messages, len(msgs))
+	for i, m := range msgs {
+		read[i] = message{Message: m}
+		switch stream {
+		case eventlog.Predictions:
+			read[i].rows, read[i].err = decodeRows(m)
+		case eventlog.Labels:
+			read[i].labels, read[i].err = decodeLabels(m)
+		}
+	}
+	return read
+}
+
+// of gives those that are among msgs.
+func (all messages) of(msgs []eventlog.Message) messages {
+	kept := all[:0:0]
+	for _, m := range all {
+		if len(msgs) > 0 && m.Seq == msgs[0].Seq {
+			kept, msgs = append(kept, m), msgs[1:]
+		}
+	}
+	return kept
+}
+
 // clear empties temporary tables.
 func (t *tx) clear(tables ...string) error {
 	for _, table := range tables {
@@ -103,7 +140,7 @@ func (t *tx) clear(tables ...string) error {
 
 // emptyTable is the statement that makes a temporary table anew: TRUNCATE keeps some memory of every batch.
 func emptyTable(name string) string {
-	for _, stmt := range schema {
+	for _, stmt := range slices.Concat(schema, cubeSchema) {
 		if def, ok := strings.CutPrefix(stmt, `CREATE TEMP TABLE `+name+` `); ok {
 			return `CREATE OR REPLACE TEMP TABLE ` + name + ` ` + def
 		}
@@ -116,47 +153,6 @@ func (t *tx) reject(m eventlog.Message, cause error) error {
 	t.s.opt.Log.Error("a message of the event log was rejected", "stream", m.Stream, "seq", m.Seq, "err", cause)
 	_, err := t.exec(`INSERT INTO rejected VALUES (?, ?, ?)`, string(m.Stream), m.Seq, text(cause.Error()))
 	return err
-}
-
-func (t *tx) ingestProfiles(msgs []eventlog.Message) error {
-	type message struct {
-		seq    int64
-		deltas []eventlog.ProfileDelta
-	}
-	var decoded []message
-	for _, m := range msgs {
-		deltas, err := eventlog.DecodeProfiles(m.Data)
-		for _, d := range deltas {
-			err = errors.Join(err, checkTime(d.Minute))
-		}
-		if err != nil {
-			if err := t.reject(m, err); err != nil {
-				return err
-			}
-			continue
-		}
-		decoded = append(decoded, message{int64(m.Seq << seqBits), deltas})
-	}
-	// Counts that come after the rows of their hour change what can be said about it.
-	hours := make(hourCounts)
-	err := t.append("", "main", "profiles", func(a *duckdb.Appender) error {
-		for _, m := range decoded {
-			for i, d := range m.deltas {
-				role := text(string(d.Role))
-				err := a.AppendRow(text(string(d.Deployment)), int32(d.Version), role,
-					d.Minute.Truncate(time.Minute), d.Counts, m.seq+int64(i))
-				if err != nil {
-					return err
-				}
-				hours.at(hourKey{fairlead.Name(text(string(d.Deployment))), d.Version, role, d.Minute.Truncate(time.Hour)})
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return t.countHours(hours)
 }
 
 // text makes s fit for a column of text, which must be valid UTF-8.

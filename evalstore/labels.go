@@ -16,26 +16,51 @@ type labelRow = truth.Label
 
 // ingestLabels appends the labels to the history and gives each one that is the latest to its rows, as package learn/label
 // defines.
-func (t *tx) ingestLabels(msgs []eventlog.Message) error {
+func (t *tx) ingestLabels(msgs messages) error {
 	var all []labelRow
 	for _, m := range msgs {
-		labels, err := decodeLabels(m)
-		if err != nil {
-			if err := t.reject(m, err); err != nil {
+		if m.err != nil {
+			if err := t.reject(m.Message, m.err); err != nil {
 				return err
 			}
 			continue
 		}
-		all = append(all, labels...)
+		all = append(all, m.labels...)
 	}
 	if err := t.appendLabels("", "labels", all); err != nil {
 		return err
 	}
 	latest, spans := latestLabels(all)
+	hours := make(hourCounts)
+	var rest []*labelSpan
+	for _, s := range spans {
+		done, err := t.matchNew(s, hours)
+		if err != nil {
+			return err
+		}
+		if !done {
+			rest = append(rest, s)
+		}
+	}
+	if len(rest) > 0 {
+		if err := t.matchLabels(latest, rest, hours); err != nil {
+			return err
+		}
+	}
+	return t.countHours(hours)
+}
+
+// matchLabels gives the labels of these spans to their rows, which may have had others.
+func (t *tx) matchLabels(labels []labelRow, spans []*labelSpan, hours hourCounts) error {
 	if err := t.clear("batch_labels", "matched"); err != nil {
 		return err
 	}
-	if err := t.appendLabels("temp", "batch_labels", latest); err != nil {
+	wanted := make(map[fairlead.Name]bool)
+	for _, s := range spans {
+		wanted[s.deployment] = true
+	}
+	labels = slices.DeleteFunc(slices.Clone(labels), func(l labelRow) bool { return !wanted[l.Deployment] })
+	if err := t.appendLabels("temp", "batch_labels", labels); err != nil {
 		return err
 	}
 	for _, s := range spans {
@@ -57,18 +82,49 @@ func (t *tx) ingestLabels(msgs []eventlog.Message) error {
 			}
 		}
 	}
-	hours := make(hourCounts)
-	if err := t.applyMatched(hours); err != nil {
-		return err
-	}
-	return t.countHours(hours)
+	return t.applyMatched(hours)
 }
 
-// intoMatched begins a statement that gives labels l to rows r.
-const intoMatched = `
-	INSERT INTO temp.matched
+// matchNew does the same for labels of which nothing was said before, without the tables in between that the others need:
+// one for each id, none that takes back, and no row in the range of their ids that has a label. It says whether it did.
+func (t *tx) matchNew(s *labelSpan, hours hourCounts) (done bool, err error) {
+	if s.keys.any || s.again || s.retracts {
+		return false, nil
+	}
+	rt, err := t.loadTable(s.deployment)
+	if err != nil || rt == nil {
+		return rt == nil, err
+	}
+	var before bool
+	err = t.s.conn.QueryRowContext(t.ctx, `SELECT EXISTS (SELECT 1 FROM outcomes WHERE deployment = ? AND prediction_id BETWEEN ? AND ?)
+		OR EXISTS (SELECT 1 FROM retracted WHERE deployment = ?)`, string(s.deployment), s.ids.lo, s.ids.hi, string(s.deployment)).Scan(&before)
+	if err != nil {
+		return false, fmt.Errorf("look for outcomes: %w", err)
+	}
+	if before {
+		return false, nil
+	}
+	rows, err := t.rowsIn(s.deployment, rowSpan{ids: s.ids})
+	if err != nil {
+		return false, err
+	}
+	n, err := t.exec(`INSERT INTO outcomes `+outcome+`FROM `+rows+` r JOIN labels l USING (prediction_id)
+		WHERE l.seq BETWEEN ? AND ? AND l.deployment = ? AND r.prediction_id BETWEEN ? AND ?`,
+		s.from, s.to, string(s.deployment), s.ids.lo, s.ids.hi)
+	if err != nil || n == 0 {
+		return err == nil, err
+	}
+	return true, t.countOutcomes(hours, `SELECT deployment, version, role, date_trunc('hour', event_time), count(*)
+		FROM outcomes WHERE label_seq BETWEEN ? AND ? AND deployment = ? GROUP BY ALL`, s.from, s.to, string(s.deployment))
+}
+
+// outcome makes a row of the table outcomes of labels l and rows r.
+const outcome = `
 	SELECT l.deployment, r.version, r.role, r.seq, r.prediction_id, r.event_time, r.score, r.predicted,
 		l.value, l.time, l.received, l.seq `
+
+// intoMatched begins a statement that gives labels l to rows r.
+const intoMatched = `INSERT INTO temp.matched ` + outcome
 
 func (t *tx) matchByID(s *labelSpan) error {
 	rows, err := t.rowsIn(s.deployment, rowSpan{ids: s.ids})
@@ -89,9 +145,17 @@ type labelSpan struct {
 	ids, keys   idRange
 	first, last time.Time     // of those by key
 	reach       time.Duration // the longest horizon of those
+	from, to    int64         // of their seq
+	again       bool          // some id has several
+	retracts    bool          // some take back
 }
 
 func (s *labelSpan) add(l labelRow) {
+	if s.from == 0 {
+		s.from = l.Seq
+	}
+	s.to = l.Seq // they come in order
+	s.retracts = s.retracts || l.Value == ""
 	if l.Key == "" {
 		s.ids.add(l.PredictionID)
 		return
@@ -136,12 +200,16 @@ func decodeLabels(m eventlog.Message) ([]labelRow, error) {
 // latestLabels keeps one label for each prediction id and all of those by key, and says where their rows may be, both in a
 // fixed order.
 func latestLabels(all []labelRow) ([]labelRow, []*labelSpan) {
+	if ascending(all) {
+		return all, spansOf(all, nil)
+	}
 	type key struct {
 		d  fairlead.Name
 		id string
 	}
 	at := make(map[key]int, len(all))
-	var latest []labelRow
+	again := make(map[fairlead.Name]bool)
+	latest := make([]labelRow, 0, len(all))
 	for _, l := range all {
 		if l.Key != "" {
 			latest = append(latest, l)
@@ -149,26 +217,42 @@ func latestLabels(all []labelRow) ([]labelRow, []*labelSpan) {
 		}
 		k := key{l.Deployment, l.PredictionID}
 		i, ok := at[k]
-		switch {
-		case !ok:
+		if !ok {
 			at[k] = len(latest)
 			latest = append(latest, l)
-		case l.Supersedes(latest[i]):
+			continue
+		}
+		again[l.Deployment] = true
+		if l.Supersedes(latest[i]) {
 			latest[i] = l
 		}
 	}
 	slices.SortFunc(latest, func(a, b labelRow) int { return cmp.Compare(a.Seq, b.Seq) })
+	return latest, spansOf(latest, again)
+}
+
+// ascending says that these are labels of one deployment by ids that grow, as those of a file often are: none is there twice.
+func ascending(all []labelRow) bool {
+	for i := range all {
+		if all[i].Key != "" || i > 0 && (all[i].Deployment != all[i-1].Deployment || all[i].PredictionID <= all[i-1].PredictionID) {
+			return false
+		}
+	}
+	return true
+}
+
+func spansOf(latest []labelRow, again map[fairlead.Name]bool) []*labelSpan {
 	var spans []*labelSpan
 	byName := make(map[fairlead.Name]*labelSpan)
 	for _, l := range latest {
 		s := byName[l.Deployment]
 		if s == nil {
-			s = &labelSpan{deployment: l.Deployment}
+			s = &labelSpan{deployment: l.Deployment, again: again[l.Deployment]}
 			byName[l.Deployment], spans = s, append(spans, s)
 		}
 		s.add(l)
 	}
-	return latest, spans
+	return spans
 }
 
 func (t *tx) appendLabels(catalog, table string, labels []labelRow) error {

@@ -124,14 +124,5 @@ func (s *Store) makePart(ctx context.Context, r *sql.Conn, d fairlead.Name, date
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(s.rowsDir(), "part-*.tmp")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(f.Name()) // it lives for as long as it is open
-	if err := copyRows(ctx, r, `SELECT `+strings.Join(list, ", ")+` FROM `+hotOf(d)+where, f.Name()); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return s.tempCopy(ctx, r, `SELECT `+strings.Join(list, ", ")+` FROM `+hotOf(d)+where, "event_time, seq")
 }

@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -208,7 +211,11 @@ func fileColumns(ctx context.Context, r reader, d fairlead.Name) (list, names []
 
 // copyRows writes rows into a Parquet file.
 func copyRows(ctx context.Context, r *sql.Conn, query, path string) error {
-	if _, err := r.ExecContext(ctx, `COPY (`+query+` ORDER BY event_time, seq) TO `+literal(path)+
+	return copyOrdered(ctx, r, query, "event_time, seq", path)
+}
+
+func copyOrdered(ctx context.Context, r *sql.Conn, query, order, path string) error {
+	if _, err := r.ExecContext(ctx, `COPY (`+query+` ORDER BY `+order+`) TO `+literal(path)+
 		fmt.Sprintf(` (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 9, ROW_GROUP_SIZE %d, USE_TMP_FILE false)`, groupRows)); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -254,14 +261,20 @@ func (s *Store) step(name string) error {
 	return s.atStep(name)
 }
 
-// checkpoint moves what the write-ahead log has into the store's file, and gives the file's free end back.
+// checkpoint moves what the write-ahead log has into the store's file, and gives the file's free end back. While DuckDB has
+// another transaction to wait for, it is left to the next time.
 func (s *Store) checkpoint(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil {
 		return fairlead.Errorf(fairlead.CodeUnavailable, "the evaluation store is closed")
 	}
-	if _, err := s.conn.ExecContext(ctx, `CHECKPOINT`); err != nil {
+	_, err := s.conn.ExecContext(ctx, `CHECKPOINT`)
+	if d := (*duckdb.Error)(nil); errors.As(err, &d) && d.Type == duckdb.ErrorTypeTransaction {
+		s.opt.Log.Debug("no checkpoint this time", "err", err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	return nil

@@ -17,24 +17,17 @@ type rowBatch struct {
 }
 
 // ingestRows appends the rows, joins those whose label or events came before them, and counts them.
-func (t *tx) ingestRows(msgs []eventlog.Message) error {
+func (t *tx) ingestRows(msgs messages) error {
 	batches := make(map[fairlead.Name][]rowBatch)
 	var order []fairlead.Name
+	var counts []counted
 	for _, m := range msgs {
-		rows, err := eventlog.DecodePredictions(m.Data)
-		if err == nil {
-			err = checkRows(rows)
-		}
+		rows, err := m.rows, m.err
 		if err != nil {
-			if err := t.reject(m, err); err != nil {
+			if err := t.reject(m.Message, err); err != nil {
 				return err
 			}
 			continue
-		}
-		for i, at := range rows.Received {
-			if at.IsZero() { // past predictions: a message of a file's rows does not depend on when it is sent
-				rows.Received[i] = m.Time
-			}
 		}
 		b := rowBatch{Rows: rows, first: int64(m.Seq << seqBits)}
 		if _, b.place, err = t.rowTable(rows); err != nil {
@@ -44,8 +37,14 @@ func (t *tx) ingestRows(msgs []eventlog.Message) error {
 			order = append(order, rows.Deployment)
 		}
 		batches[rows.Deployment] = append(batches[rows.Deployment], b)
+		if rows.Counts != nil {
+			counts = append(counts, counted{b.first, rows.Counts})
+		}
 	}
 	hours := make(hourCounts)
+	if err := t.appendProfiles(counts, hours); err != nil {
+		return err
+	}
 	for _, d := range order {
 		if err := t.appendRows(d, batches[d]); err != nil {
 			return err
@@ -64,6 +63,19 @@ func (t *tx) ingestRows(msgs []eventlog.Message) error {
 		}
 	}
 	return t.countHours(hours)
+}
+
+func decodeRows(m eventlog.Message) (*eventlog.Rows, error) {
+	rows, err := eventlog.DecodePredictions(m.Data)
+	if err != nil {
+		return nil, err
+	}
+	for i, at := range rows.Received {
+		if at.IsZero() { // past predictions: a message of a file's rows does not depend on when it is sent
+			rows.Received[i] = m.Time
+		}
+	}
+	return rows, checkRows(rows)
 }
 
 // matchEarlyLabels gives the rows of this transaction the labels that came before them; the latest one counts where
@@ -122,6 +134,11 @@ func checkRows(r *eventlog.Rows) error {
 	for i := range r.N {
 		if err := cmp.Or(checkTime(r.EventTime[i]), checkTime(r.Received[i])); err != nil {
 			return fmt.Errorf("row %d: %w", i, err)
+		}
+	}
+	for _, d := range r.Counts {
+		if err := checkTime(d.Minute); err != nil {
+			return fmt.Errorf("counts: %w", err)
 		}
 	}
 	return nil

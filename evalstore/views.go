@@ -35,7 +35,10 @@ func (t *tx) makeLabelledView(d fairlead.Name, columns []column) error {
 	_, err := t.exec(`CREATE OR REPLACE VIEW labelled.` + quote(string(d)) + ` AS
 		SELECT r.*, o.label AS ` + taken("label") + `, o.label_time AS ` + taken("label_time") + `, o.label_received AS ` + taken("label_received") + `
 		FROM ` + rowsOf(d) + ` r LEFT JOIN (SELECT seq, label, label_time, label_received FROM outcomes WHERE deployment = ` + literal(string(d)) + `) o USING (seq)`)
-	return err
+	if err != nil {
+		return err
+	}
+	return t.makeSegmentViews(d)
 }
 
 // Rollout is a row of the table rollouts: who put which version in place of which.
@@ -129,19 +132,20 @@ var tellings = map[string]string{
 	"metrics":           "realised metrics of every window",
 	"rollouts":          "which version was put in place of which, and how that went",
 	"rollout_decisions": "every decision of every rollout, with its reason",
+	"saved_segments":    "segments with a name: their predicate, and the condition that it is in SQL",
 	"hours":             "rows and labels by hour of event time",
 	"rejected":          "messages that could not be read",
 }
 
 // order of the tables in Schema: what people look for first.
-var tableOrder = `predictions labels outcomes events findings metrics profiles rollouts rollout_decisions hours rejected`
+var tableOrder = `predictions labels outcomes events findings metrics profiles rollouts rollout_decisions saved_segments hours rejected`
 
-// Schema lists what people may query: the tables of the store, then rows."<deployment>" and labelled."<deployment>" with the
+// Schema lists what people may query: the tables of the store, then rows."<deployment>", labelled."<deployment>" and segments."<deployment>/<name>" with the
 // model's own names.
 func (s *Store) Schema(ctx context.Context) ([]Table, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()
-		WHERE NOT internal AND database_name = current_database() AND schema_name IN ('main', 'rows', 'labelled')
+		WHERE NOT internal AND database_name = current_database() AND schema_name IN ('main', 'rows', 'labelled', 'segments')
 		ORDER BY schema_name, table_name, column_index`)
 	if err != nil {
 		return nil, fmt.Errorf("read schema: %w", err)
@@ -158,6 +162,8 @@ func (s *Store) Schema(ctx context.Context) ([]Table, error) {
 		switch schema {
 		case "rows":
 			name, says = `rows.`+quote(table), "rows of "+table+" with every input and output"
+		case "segments":
+			name, says = `segments.`+quote(table), "labelled rows of the segment "+table
 		case "labelled":
 			name, says = `labelled.`+quote(table), "rows of "+table+" with the label of each, NULL where none has come"
 		}

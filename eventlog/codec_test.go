@@ -376,6 +376,7 @@ func FuzzDecodePredictions(f *testing.F) {
 	f.Add(b, false)
 	f.Add(raw, true)
 	f.Add([]byte{kindRows, 1}, false)
+	f.Add(WithCounts(b, sampleProfiles()[:1]), false)
 	f.Fuzz(func(t *testing.T, b []byte, inner bool) {
 		if inner {
 			b = encoder().EncodeAll(b, []byte{kindRows, 1})

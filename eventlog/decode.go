@@ -29,7 +29,7 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// DecodePredictions reads what EncodePredictions made. Nothing in the result points into b.
+// DecodePredictions reads what EncodePredictions, EncodeKept and WithCounts made. Nothing in the result points into b.
 func DecodePredictions(b []byte) (rows *Rows, err error) {
 	defer func() {
 		// The Arrow library panics on some malformed arrays.
@@ -37,6 +37,10 @@ func DecodePredictions(b []byte) (rows *Rows, err error) {
 			rows, err = nil, fmt.Errorf("decode predictions: malformed record: %v", p)
 		}
 	}()
+	counts, b, err := takeCounts(b)
+	if err != nil {
+		return nil, fmt.Errorf("decode predictions: %w", err)
+	}
 	r := newReaderUpTo(b, kindRows, formatSampled)
 	if r.err != nil {
 		return nil, fmt.Errorf("decode predictions: %w", r.err)
@@ -57,6 +61,10 @@ func DecodePredictions(b []byte) (rows *Rows, err error) {
 		return nil, fmt.Errorf("decode predictions: no record: %w", errors.Join(rd.Err()))
 	}
 	rows, err = decodeRecord(rd.RecordBatch(), b[1] == formatSampled)
+	if err == nil {
+		rows.Counts = counts
+		err = rows.checkCounts()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("decode predictions: %w", err)
 	}

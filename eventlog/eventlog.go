@@ -29,8 +29,8 @@ type Stream string
 
 // The streams of the log.
 const (
-	Predictions Stream = "PREDICTIONS" // rows, as EncodePredictions makes them
-	Profiles    Stream = "PROFILES"    // profile deltas, as EncodeProfiles makes them
+	Predictions Stream = "PREDICTIONS" // rows, as EncodeKept makes them, with their counts in front (WithCounts)
+	Profiles    Stream = "PROFILES"    // profile deltas without rows, as EncodeProfiles makes them
 	Labels      Stream = "LABELS"      // labels, as EncodeLabels makes them
 	Events      Stream = "EVENTS"      // business events, as EncodeEvents makes them
 	Audit       Stream = "AUDIT"       // changes of state
@@ -107,6 +107,7 @@ type Log struct {
 	streams map[Stream]jetstream.Stream
 	largest int // bytes of a message
 	doubts  doubts
+	ages    ages
 }
 
 // Open starts the server on opt.Dir, recovers what a crash left, and makes the streams that do not exist yet. With

@@ -32,6 +32,8 @@ type Rows struct {
 	Cached    []bool
 	// Probability with which each row was chosen to be stored; nil: 1 for all. A row stands for 1/Probability answered ones.
 	Probability []float64
+	// Counts of the answers that these rows were chosen from, by role and minute; nil: they came in the stream of profiles.
+	Counts []ProfileDelta
 
 	Columns   []Column // inputs first, in the order of the signature
 	Score     int      // the column with the score or value; -1: none

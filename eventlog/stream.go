@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -191,12 +192,45 @@ func (l *Log) Lag(ctx context.Context, s Stream, after uint64, now time.Time) (t
 	if err != nil || state.LastSeq <= after || state.Msgs == 0 {
 		return 0, err
 	}
-	m, err := l.streams[s].GetMsg(ctx, max(after+1, state.FirstSeq))
+	seq := max(after+1, state.FirstSeq)
+	if at, ok := l.ages.of(s, seq); ok {
+		return max(now.Sub(at), 0), nil
+	}
+	m, err := l.streams[s].GetMsg(ctx, seq)
 	if err != nil {
 		if errors.Is(err, jetstream.ErrMsgNotFound) { // trimmed meanwhile
 			return 0, nil
 		}
 		return 0, l.unavailable("read oldest message of "+string(s), err)
 	}
+	l.ages.put(s, seq, m.Time)
 	return max(now.Sub(m.Time), 0), nil
+}
+
+// ages remembers when one message of each stream was written: who asks for the lag asks often for the same one, and a
+// message comes whole, megabytes of it.
+type ages struct {
+	mu   sync.Mutex
+	last map[Stream]age
+}
+
+type age struct {
+	seq uint64
+	at  time.Time
+}
+
+func (a *ages) of(s Stream, seq uint64) (time.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last, ok := a.last[s]
+	return last.at, ok && last.seq == seq
+}
+
+func (a *ages) put(s Stream, seq uint64, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.last == nil {
+		a.last = map[Stream]age{}
+	}
+	a.last[s] = age{seq, at}
 }

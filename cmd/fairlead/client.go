@@ -41,7 +41,7 @@ func (t *talk) command(cmd *cobra.Command, listing bool) *cobra.Command {
 func clientCommands() []*cobra.Command {
 	return []*cobra.Command{
 		pushCommand(), modelsCommand(), deploymentsCommand(), rolloutCommand(), rollbackCommand(), applyCommand(), predictCommand(),
-		labelCommand(), labelsCommand(), eventCommand(), publishCommand(), pullCommand(), importCommand(), signCommand(), keysCommand(), testCommand(), verifyCommand(), driftCommand(), metricsCommand(), alertsCommand(), sqlCommand(), replayCommand(), benchCommand(), pipelineCommand(),
+		labelCommand(), labelsCommand(), eventCommand(), publishCommand(), pullCommand(), importCommand(), signCommand(), keysCommand(), testCommand(), verifyCommand(), driftCommand(), metricsCommand(), segmentsCommand(), alertsCommand(), sqlCommand(), exportCommand(), replayCommand(), benchCommand(), pipelineCommand(),
 	}
 }
 

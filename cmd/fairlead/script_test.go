@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -47,6 +48,8 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commands := maps.Clone(exportCommands)
+	commands["eventually"] = eventually
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -64,13 +67,14 @@ func TestScripts(t *testing.T) {
 					t.Errorf("stop: %v", err)
 				}
 			})
+			env.Values[s3Key{}] = new(fakeS3)
 			env.Setenv("FAIRLEAD_SERVER", "http://"+a.Address())
 			env.Setenv("FAIRLEAD_ORT_LIBRARY", lib)
 			env.Setenv("BUNDLE", bundle)
 			env.Setenv("GRAPHS", graphs)
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"eventually": eventually},
+		Cmds: commands,
 	})
 }
 

@@ -71,12 +71,16 @@ var emptyText = map[string]string{
 func metricsCommand() *cobra.Command {
 	var t talk
 	var w windows
+	var cube cubeFlags
 	cmd := t.command(&cobra.Command{
 		Use: "metrics DEPLOYMENT", Short: "Show realised metrics as labels arrive, beside what the scores promised", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := t.client()
 			if err != nil {
 				return err
+			}
+			if cube.wanted() {
+				return cube.print(cmd, &t, c, args[0], w)
 			}
 			m, err := c.Metrics(cmd.Context(), args[0], w.grain, w.limit)
 			if err != nil {
@@ -115,6 +119,7 @@ func metricsCommand() *cobra.Command {
 		},
 	}, true)
 	w.register(cmd)
+	cube.register(cmd)
 	return cmd
 }
 

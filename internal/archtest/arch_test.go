@@ -93,6 +93,7 @@ var only = map[string]string{
 	"github.com/duckdb/":               "evalstore",
 	"github.com/nats-io/":              "eventlog",
 	"github.com/danielgtaylor/huma/v2": "admin",
+	"github.com/minio/":                "cmd/fairlead",
 }
 
 // grpcHomes may import gRPC: the transport, the generated contract, the client.

@@ -11,14 +11,19 @@ import (
 type Pacer struct {
 	gauge  *Gauge
 	maxLag time.Duration
+	busy   func(now time.Time) bool
 
 	once  sync.Once
 	hurry chan struct{}
 }
 
-// NewPacer makes a pacer that never lets lag grow beyond maxLag.
-func NewPacer(gauge *Gauge, maxLag time.Duration) *Pacer {
-	return &Pacer{gauge: gauge, maxLag: maxLag, hurry: make(chan struct{})}
+// NewPacer makes a pacer that never lets lag grow beyond maxLag. busy says whether there is anything to give way to; it is asked
+// at most twice a second, and only while processors are contended. nil: there always is.
+func NewPacer(gauge *Gauge, maxLag time.Duration, busy func(now time.Time) bool) *Pacer {
+	if busy == nil {
+		busy = func(time.Time) bool { return true }
+	}
+	return &Pacer{gauge: gauge, maxLag: maxLag, busy: busy, hurry: make(chan struct{})}
 }
 
 // Hurry ends all rests, those to come too: a process that stops wants its background work done.
@@ -30,7 +35,7 @@ func (p *Pacer) Rest(ctx context.Context, worked, lag time.Duration) {
 	for began := time.Now(); ; {
 		now := time.Now()
 		rested := now.Sub(began)
-		left := min(Rest(worked, lag, p.maxLag, p.gauge.Contended(now))-rested, window)
+		left := min(Rest(worked, lag, p.maxLag, p.gauge.Contended(now) && p.busy(now))-rested, window)
 		if left <= 0 {
 			return
 		}

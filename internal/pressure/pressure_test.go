@@ -117,7 +117,8 @@ func TestPacer(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		m := &machine{}
-		p := NewPacer(NewGauge(m.read), time.Minute)
+		busy := true
+		p := NewPacer(NewGauge(m.read), time.Minute, func(time.Time) bool { return busy })
 		ctx, cancel := context.WithCancel(t.Context())
 		time.Sleep(time.Second)
 		if got := rest(p, ctx, time.Second, 0); got != 0 {
@@ -131,6 +132,11 @@ func TestPacer(t *testing.T) {
 		if got := rest(p, ctx, time.Second, 57*time.Second); got != 3*time.Second {
 			t.Errorf("rested for %s with three seconds to the bound", got)
 		}
+		busy = false
+		if got := rest(p, ctx, time.Second, time.Second); got != 0 {
+			t.Errorf("rested for %s with nothing to give way to", got)
+		}
+		busy = true
 		if got := rest(p, ctx, time.Second, 2*time.Minute); got != 0 {
 			t.Errorf("rested for %s beyond the bound", got)
 		}

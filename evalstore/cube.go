@@ -1,0 +1,188 @@
+package evalstore
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fairlead-ml/fairlead"
+	"github.com/fairlead-ml/fairlead/watch"
+	"github.com/fairlead-ml/fairlead/watch/realised"
+	"github.com/fairlead-ml/fairlead/watch/segment"
+)
+
+// cubeSchema keeps what metrics are computed from, hour by hour: the cells of realised.Sums for the rows of one segment. An hour
+// is counted when somebody asks for it, and again when it has got rows or labels since; cube_hours says up to what it was.
+var cubeSchema = []string{
+	`CREATE TABLE IF NOT EXISTS cube (
+		deployment VARCHAR, segment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP,
+		labelled BOOLEAN, truth BOOLEAN, decision BOOLEAN, bin TINYINT, n UBIGINT, s1 DOUBLE, s2 DOUBLE, s3 DOUBLE, s4 DOUBLE)`,
+	`CREATE TABLE IF NOT EXISTS cube_hours (deployment VARCHAR, segment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, seq UBIGINT)`,
+	`CREATE TEMP TABLE batch_cube (
+		segment VARCHAR, hour TIMESTAMP, labelled BOOLEAN, truth BOOLEAN, decision BOOLEAN, bin TINYINT, n UBIGINT,
+		s1 DOUBLE, s2 DOUBLE, s3 DOUBLE, s4 DOUBLE)`,
+	`CREATE TEMP TABLE batch_cube_hours (segment VARCHAR, hour TIMESTAMP, seq UBIGINT)`,
+}
+
+// CubeQuery asks for the metrics of segments over time.
+type CubeQuery struct {
+	Deployment fairlead.Name
+	Version    fairlead.Version
+	Role       fairlead.Role
+	Grain      watch.Grain
+	From, To   time.Time // of event time, the end not included; zero: all there is
+	Signature  *fairlead.Signature
+	Segments   []CubeSegment
+	By         string   // a column, whose Values are segments behind the others; they are counted from the rows
+	Values     []string // as text
+}
+
+// CubeSegment is one of the segments of a query.
+type CubeSegment struct {
+	Predicate *segment.Predicate // nil: all rows
+	Kept      bool               // what is counted is kept for the next query; else every query reads the rows
+}
+
+// CubeCell is one segment in one window.
+type CubeCell struct {
+	Segment int // which of the query's Segments, then of its Values
+	Start   time.Time
+	Sums    realised.Sums
+}
+
+// id names a segment in the tables. What it says is its name: the same predicate under two names is counted once.
+func (c CubeSegment) id() string {
+	if c.Predicate == nil {
+		return ""
+	}
+	return text(c.Predicate.String())
+}
+
+// Cube gives the sums of each segment and window that has rows, in order of segment and time. Hours that were not counted
+// yet, or have changed since, are counted first, all segments in one pass over their rows.
+func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
+	if q.To.IsZero() {
+		q.To = greatestTime.Add(-time.Hour)
+	}
+	if q.From.IsZero() {
+		q.From = leastTime
+	}
+	cells := map[CubeKey]*realised.Sums{}
+	add := func(segment int, start time.Time, c realised.Cell) {
+		k := CubeKey{segment, q.Grain.Start(start)}
+		if cells[k] == nil {
+			cells[k] = &realised.Sums{}
+		}
+		cells[k].Add(q.Signature.Task, c)
+	}
+	var kept, passing CubeQuery = q, q
+	kept.Segments, passing.Segments = nil, nil
+	for _, c := range q.Segments {
+		if c.Kept {
+			kept.Segments = append(kept.Segments, c)
+		} else {
+			passing.Segments = append(passing.Segments, c)
+		}
+	}
+	places := func(id string, keep bool) (at []int) {
+		for i, c := range q.Segments {
+			if c.Kept == keep && c.id() == id {
+				at = append(at, i)
+			}
+		}
+		return at
+	}
+	take := func(keep bool) func(cubeRow) {
+		return func(r cubeRow) {
+			for _, i := range places(r.segment, keep) {
+				add(i, r.hour, r.cell)
+			}
+		}
+	}
+	if len(kept.Segments) > 0 {
+		if err := s.countCube(ctx, kept); err != nil {
+			return nil, fmt.Errorf("count the segments of %s: %w", q.Deployment, err)
+		}
+		if err := s.readCube(ctx, kept, take(true)); err != nil {
+			return nil, fmt.Errorf("read the segments of %s: %w", q.Deployment, err)
+		}
+	}
+	if kept.Values = nil; len(passing.Segments)+len(q.Values) > 0 {
+		err := s.reading(ctx, func(r *sql.Conn) error {
+			found, err := s.countRows(ctx, r, passing, q.From, q.To)
+			for _, c := range found {
+				if c.value >= 0 {
+					add(len(q.Segments)+c.value, c.hour, c.cell)
+				} else {
+					take(false)(c)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("count the segments of %s: %w", q.Deployment, err)
+		}
+	}
+	return inOrder(cells), nil
+}
+
+// CubeKey is a segment of a query in a window.
+type CubeKey struct {
+	Segment int
+	Start   time.Time
+}
+
+func inOrder(cells map[CubeKey]*realised.Sums) []CubeCell {
+	out := make([]CubeCell, 0, len(cells))
+	for k, sums := range cells {
+		out = append(out, CubeCell{k.Segment, k.Start, *sums})
+	}
+	slices.SortFunc(out, func(a, b CubeCell) int { return cmp.Or(cmp.Compare(a.Segment, b.Segment), a.Start.Compare(b.Start)) })
+	return out
+}
+
+// readCube gives the cells of the tables, summed up to days where the grain is not an hour.
+func (s *Store) readCube(ctx context.Context, q CubeQuery, take func(cubeRow)) error {
+	unit := "day"
+	if q.Grain == watch.Hour {
+		unit = "hour"
+	}
+	rows, err := s.db.QueryContext(ctx, `
+		SELECT segment, date_trunc('`+unit+`', hour), labelled, truth, decision, bin, sum(n)::UBIGINT, sum(s1), sum(s2), sum(s3), sum(s4)
+		FROM cube WHERE `+inCube+` AND segment IN (`+q.ids()+`) GROUP BY ALL`, q.args()...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c cubeRow
+		var truth, decision sql.NullBool
+		x := &c.cell
+		if err := rows.Scan(&c.segment, &c.hour, &x.Labelled, &truth, &decision, &x.Bin, &x.N, &x.Sums[0], &x.Sums[1], &x.Sums[2], &x.Sums[3]); err != nil {
+			return err
+		}
+		c.hour, x.Truth, x.Decision = c.hour.UTC(), orNil(truth), orNil(decision)
+		take(c)
+	}
+	return rows.Err()
+}
+
+// ids are the names of the segments as a list in SQL.
+func (q *CubeQuery) ids() string {
+	var ids []string
+	for _, c := range q.Segments {
+		ids = append(ids, literal(c.id()))
+	}
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(ids))), ", ")
+}
+
+// args are those of the conditions deployment = ? AND version = ? AND role = ? AND hour >= ? AND hour < ?.
+func (q *CubeQuery) args() []any {
+	return []any{string(q.Deployment), int32(q.Version), string(q.Role), q.From.UTC(), q.To.UTC()} //nolint:gosec // versions are small
+}
+
+const inCube = `deployment = ? AND version = ? AND role = ? AND hour >= ? AND hour < ?`
