@@ -79,7 +79,7 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 		}
 		cells[k].Add(q.Signature.Task, c)
 	}
-	var kept, passing CubeQuery = q, q
+	kept, passing := q, q
 	kept.Segments, passing.Segments = nil, nil
 	for _, c := range q.Segments {
 		if c.Kept {

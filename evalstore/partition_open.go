@@ -76,8 +76,6 @@ func hotTables(ctx context.Context, r reader) ([]string, error) {
 	return tablesOf(ctx, r, "hot")
 }
 
-func (t *tx) rowTables() ([]string, error) { return hotTables(t.ctx, t.s.conn) }
-
 func tablesOf(ctx context.Context, r reader, schema string) ([]string, error) {
 	rows, err := r.QueryContext(ctx,
 		`SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND database_name = current_database() ORDER BY table_name`, schema)
