@@ -120,7 +120,7 @@ func (a *App) plan() []lifecycle.Part {
 	}
 	for _, stream := range ingested {
 		plan = append(plan, lifecycle.Loop("ingestion of "+string(stream), func(ctx context.Context) {
-			ingest(ctx, a.events, a.store, stream, a.pace, a.log)
+			ingest(ctx, a.events, a.store, stream, a.pace, func() { a.backlog.came(time.Now()) }, a.log)
 		}))
 	}
 	plan = append(plan, a.followers()...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -56,8 +57,7 @@ func (b *backlog) waits(now time.Time) bool {
 
 // Import implements admin.Backfill: it takes a message of past predictions and returns after they are on disk. The message's
 // id is made from its content, so the same again adds nothing; neither do rows that the store has from another message.
-// The counts for drift are written before the rows: a crash in between leaves neither doubled, because the same message
-// comes again with the same rows.
+// The counts for drift come in the same message as the rows.
 func (a *App) Import(ctx context.Context, name fairlead.Name, message []byte) (api.ImportAnswer, error) {
 	rows, err := eventlog.DecodePredictions(message)
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *App) Import(ctx context.Context, name fairlead.Name, message []byte) (a
 		}
 	}
 	if v.reference != nil {
-		if err := a.importProfiles(ctx, p, v.reference.Layout, id); err != nil {
+		if message, err = a.withHours(ctx, message, p, v.reference.Layout, id); err != nil {
 			return answer, err
 		}
 	}
@@ -190,42 +190,48 @@ func (a *App) importable(ctx context.Context, name fairlead.Name, rows *eventlog
 	return v, nil
 }
 
-// importProfiles counts the rows for drift, by the hour: the windows that they are for are not shorter.
-func (a *App) importProfiles(ctx context.Context, p *fairlead.Prediction, layout *profile.Layout, id string) error {
+// withHours puts the counts of the rows in front of them, by the hour: the windows that they are for are not shorter. Rows of so
+// many hours that one message cannot hold both have their counts written before them.
+func (a *App) withHours(ctx context.Context, message []byte, p *fairlead.Prediction, layout *profile.Layout, id string) ([]byte, error) {
 	byHour := map[time.Time][]int{}
-	var hours []time.Time
 	for i := range p.Rows {
 		hour := p.Rows[i].Time.Truncate(time.Hour)
-		if byHour[hour] == nil {
-			hours = append(hours, hour)
-		}
 		byHour[hour] = append(byHour[hour], i)
 	}
-	slices.SortFunc(hours, time.Time.Compare)
 	var deltas []eventlog.ProfileDelta
-	size, n := 0, 0
-	write := func() error {
-		n++
-		_, err := a.events.Append(ctx, eventlog.Profiles, id+"."+hex.EncodeToString([]byte{byte(n >> 8), byte(n)}), eventlog.EncodeProfiles(deltas))
-		deltas, size = nil, 0
-		return err
-	}
-	for _, hour := range hours {
+	size := 0
+	for _, hour := range slices.SortedFunc(maps.Keys(byHour), time.Time.Compare) {
 		counts := profile.NewCounts(layout)
 		counts.Add(layout, p, byHour[hour])
 		b, err := counts.MarshalBinary()
 		if err != nil {
+			return nil, err
+		}
+		size += len(b) + countsHead
+		deltas = append(deltas, eventlog.ProfileDelta{Deployment: p.Deployment, Version: p.Version, Role: p.Role, Minute: hour, Counts: b})
+	}
+	if size+len(message) <= a.events.Largest() {
+		return eventlog.WithCounts(message, deltas), nil
+	}
+	return message, a.appendHours(ctx, deltas, id)
+}
+
+// countsHead is more than the bytes of a delta beside its counts.
+const countsHead = 2*fairlead.MaxKey + 64
+
+// appendHours writes counts by themselves. A crash before their rows are written doubles neither: the same message comes again,
+// with the same rows.
+func (a *App) appendHours(ctx context.Context, deltas []eventlog.ProfileDelta, id string) error {
+	for n := 1; len(deltas) > 0; n++ {
+		size, i := 0, 0
+		for ; i < len(deltas) && (i == 0 || size < chunkBytes); i++ {
+			size += len(deltas[i].Counts)
+		}
+		_, err := a.events.Append(ctx, eventlog.Profiles, id+"."+hex.EncodeToString([]byte{byte(n >> 8), byte(n)}), eventlog.EncodeProfiles(deltas[:i]))
+		if err != nil {
 			return err
 		}
-		deltas = append(deltas, eventlog.ProfileDelta{Deployment: p.Deployment, Version: p.Version, Role: p.Role, Minute: hour, Counts: b})
-		if size += len(b); size > chunkBytes {
-			if err := write(); err != nil {
-				return err
-			}
-		}
-	}
-	if len(deltas) > 0 {
-		return write()
+		deltas = deltas[i:]
 	}
 	return nil
 }

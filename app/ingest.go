@@ -31,8 +31,9 @@ func sizeOf(msgs []eventlog.Message) (n int) {
 
 // ingest follows one stream of the log into the evaluation store until ctx ends. The store keeps the position in the
 // same transaction as the rows, so that a message is taken exactly once however often this starts again. Serving goes
-// first: while processors are contended the store lags behind, visibly (lag_seconds) and up to Config.MaxLag.
-func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stream eventlog.Stream, pace *pressure.Pacer, l *slog.Logger) {
+// first: while processors are contended the store lags behind, visibly (lag_seconds) and up to Config.MaxLag. past is told of
+// messages of an import.
+func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stream eventlog.Stream, pace *pressure.Pacer, past func(), l *slog.Logger) {
 	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
 		after, err := store.Position(ctx, string(stream))
 		if err == nil {
@@ -42,6 +43,9 @@ func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stre
 				if err := log.Room(); err != nil {
 					return err
 				}
+				if evalstore.IsBulk(msgs[0]) {
+					past()
+				}
 				began := time.Now()
 				err := store.Ingest(ctx, string(stream), msgs)
 				took := time.Since(began)
@@ -50,7 +54,7 @@ func ingest(ctx context.Context, log *eventlog.Log, store *evalstore.Store, stre
 					return err
 				}
 				pace.Rest(ctx, took, time.Since(msgs[0].Time))
-				if len(msgs) == ingestBatch || sizeOf(msgs) >= ingestFull {
+				if len(msgs) == ingestBatch || sizeOf(msgs) >= ingestFull || evalstore.IsBulk(msgs[0]) {
 					return nil
 				}
 				return pause(ctx, ingestPause)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ const (
 	maxByValues = 50  // of a column, as segments
 	everything  = "all"
 )
+
+var segmentName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // segments keeps the saved segments, one list a deployment, in a bucket, and the evaluation store's copy of them.
 type segments struct {
@@ -131,8 +134,8 @@ func (a *App) SetSegment(ctx context.Context, name fairlead.Name, which string, 
 	if _, err := a.Segments(ctx, name); err != nil {
 		return out, err
 	}
-	if _, err := fairlead.ParseName(which); err != nil || which == everything {
-		return out, fairlead.Invalid("%q cannot be the name of a segment", which).Hintf("a name has letters, digits, dots, dashes and underscores, and is not %q", everything)
+	if !segmentName.MatchString(which) || which == everything {
+		return out, fairlead.Invalid("%q cannot be the name of a segment", which).Hintf("a name has up to 63 letters, digits, dots, dashes and underscores, begins with a letter or digit, and is not %q", everything)
 	}
 	columns, err := a.store.SegmentColumns(ctx, name)
 	if err != nil {
@@ -293,7 +296,7 @@ func (a *App) askedSegments(ctx context.Context, name fairlead.Name, q api.CubeQ
 		}
 		p, err := segment.Compile(text, columns)
 		if err != nil {
-			if _, e := fairlead.ParseName(text); e == nil {
+			if segmentName.MatchString(text) {
 				return nil, fairlead.NotFound("%s has no segment %q", name, text).Hintf("`fairlead segments %s` lists them; a predicate looks like distance > 1000", name)
 			}
 			return nil, err

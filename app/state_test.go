@@ -151,7 +151,7 @@ func testIngestAndCatchUp(t *testing.T, pace *pressure.Pacer) {
 	}
 	run := func() lifecycle.Part {
 		loop := lifecycle.Loop("ingestion", func(ctx context.Context) {
-			ingest(ctx, log, store, eventlog.Labels, pace, slog.New(slog.DiscardHandler))
+			ingest(ctx, log, store, eventlog.Labels, pace, func() {}, slog.New(slog.DiscardHandler))
 		})
 		if err := loop.Start(ctx); err != nil {
 			t.Fatal(err)

@@ -19,6 +19,9 @@ const bulkPrefix = "bulk:"
 // predictions. The event log forgets ids after minutes, the store keeps these.
 func BulkID(digest string) string { return bulkPrefix + digest }
 
+// IsBulk says that a message's id was made from its content.
+func IsBulk(m eventlog.Message) bool { return strings.HasPrefix(m.ID, bulkPrefix) }
+
 // HasBulk says whether the store has taken a message of a stream with this id.
 func (s *Store) HasBulk(ctx context.Context, stream eventlog.Stream, id string) (bool, error) {
 	has, err := hasBulk(ctx, s.db, string(stream), id)
@@ -41,7 +44,7 @@ func hasBulk(ctx context.Context, q queryer, stream, id string) (bool, error) {
 func (t *tx) once(stream string, msgs []eventlog.Message) ([]eventlog.Message, error) {
 	kept := msgs[:0:0]
 	for _, m := range msgs {
-		if strings.HasPrefix(m.ID, bulkPrefix) {
+		if IsBulk(m) {
 			id := text(m.ID)
 			has, err := hasBulk(t.ctx, t.s.conn, stream, id)
 			if err != nil {

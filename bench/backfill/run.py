@@ -83,6 +83,16 @@ class Server:
         urllib.request.urlopen(request).read()
         return time.monotonic() - begin
 
+    def cube(self, path):
+        """Asks for the accuracy of every saved segment by day."""
+        begin = time.monotonic()
+        answer = urllib.request.urlopen(self.url + "/api/v1/deployments/flights/" + path).read()
+        return time.monotonic() - begin, answer
+
+    def save_segments(self, origins):
+        for o in origins:
+            self.run("segments", "flights", o, f'origin == "{o}"')
+
     def settle(self):
         """Waits until the monitor has measured the windows of the import: the server then uses hardly any processor time."""
 
@@ -107,10 +117,10 @@ class Server:
         self.log.close()
 
 
-def query_file(file):
+def query_file(file, where=""):
     begin = time.monotonic()
     db = duckdb.connect(config={"threads": 2})
-    db.execute(f"SELECT count(*), sum(n) FROM ({ON_FILE.format(file=file)})").fetchall()
+    db.execute(f"SELECT count(*), sum(n) FROM ({ON_FILE.format(file=file).replace(' GROUP BY', where + ' GROUP BY')})").fetchall()
     return time.monotonic() - begin
 
 
@@ -125,7 +135,9 @@ def main():
     if not file.exists():
         duckdb.sql(MAKE.format(flights=a.root / "bin/flights-3m.parquet", out=file))
     rows = duckdb.sql(f"SELECT count(*) FROM '{file}'").fetchone()[0]
-    seen = {k: [] for k in ("copy", "predictions", "labelled", "predictions ratio", "labelled ratio", "query", "file", "query ratio", "peak")}
+    origins = [o for (o,) in duckdb.sql(f"SELECT origin FROM '{file}' GROUP BY origin ORDER BY count(*) DESC, origin LIMIT 20").fetchall()]
+    only = " WHERE origin IN (" + ", ".join(f"'{o}'" for o in origins) + ")"
+    seen = {k: [] for k in ("copy", "predictions", "labelled", "predictions ratio", "labelled ratio", "query", "file", "query ratio", "first", "cube", "bare", "cube ratio", "peak")}
     for n in range(a.rounds):
         base = copy(a.work, file)
         s = Server(a.work, a.fairlead, a.root)
@@ -139,10 +151,17 @@ def main():
         for _ in range(5):
             theirs.append(query_file(file))
             ours.append(s.query())
+        s.save_segments(origins)
+        first = s.cube("cube?grain=day&limit=5000")[0]
+        counted, bare = [], []
+        for _ in range(5):
+            bare.append(query_file(file, only))
+            counted.append(s.cube("cube?grain=day&limit=5000")[0])
         peak = s.peak()
         s.close()
         got = dict(zip(seen, (base, plain, labelled, base / plain, base / labelled, statistics.median(ours), statistics.median(theirs),
-                              statistics.median(ours) / statistics.median(theirs), peak)))
+                              statistics.median(ours) / statistics.median(theirs), first, statistics.median(counted), statistics.median(bare),
+                              statistics.median(counted) / statistics.median(bare), peak)))
         for k, v in got.items():
             seen[k].append(v)
         print(f"round {n + 1}: " + ", ".join(f"{k} {v:.2f}" for k, v in got.items()) + f", load {os.getloadavg()[0]:.1f}", flush=True)
@@ -153,6 +172,9 @@ def main():
     print(f"| fairlead import with a label each | {m['labelled']:.1f} | {rows / m['labelled']:,.0f} | {m['labelled ratio']:.2f} |")
     print(f"| accuracy by origin and day, DuckDB on the file | {m['file']:.2f} | | |")
     print(f"| the same on the store, over HTTP | {m['query']:.2f} | | {m['query ratio']:.1f} |")
+    print(f"| accuracy of 20 origins by day, DuckDB on the file | {m['bare']:.2f} | | |")
+    print(f"| the same from saved segments, with five more metrics and intervals, over HTTP | {m['cube']:.2f} | | {m['cube ratio']:.1f} |")
+    print(f"| their first time, which counts the hours | {m['first']:.2f} | | |")
     print(f"\npeak memory of the server {m['peak']:.0f} MB")
 
 

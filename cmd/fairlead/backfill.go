@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,6 +213,7 @@ type pastTotals struct{ accepted, repeated, labels, oldLabels int }
 
 // sendPast reads ahead of what it sends by two parts.
 func sendPast(cmd *cobra.Command, c *client.Client, v backfill.Version, src backfill.Source, r *backfill.Reader) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a part of the file at a time is little: collect less often
 	ctx, cancel := context.WithCancel(cmd.Context())
 	parts, read := make(chan pastPart, 1), make(chan error, 1)
 	go func() {
@@ -324,7 +326,7 @@ func awaitStored(cmd *cobra.Command, c *client.Client) error {
 			return nil
 		}
 		select {
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(250 * time.Millisecond):
 		case <-cmd.Context().Done():
 			return cmd.Context().Err()
 		}
