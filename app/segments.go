@@ -250,8 +250,8 @@ func (a *App) Cube(ctx context.Context, name fairlead.Name, q api.CubeQuery) (ap
 }
 
 func cubeCellOf(name string, v fairlead.Version, c *evalstore.CubeCell, task fairlead.Task) api.CubeCell {
-	cell := api.CubeCell{Segment: name, Version: int(v), Start: c.Start, N: c.Sums.N, Labelled: c.Sums.Labelled, Metrics: map[string]api.Estimate{}}
-	for metric, m := range c.Sums.Metrics(task) {
+	cell := api.CubeCell{Segment: name, Version: int(v), Start: c.Start, N: c.Totals.N, Labelled: c.Totals.Labelled, Metrics: map[string]api.Estimate{}}
+	for metric, m := range c.Totals.Metrics(task) {
 		if !math.IsNaN(m.Value) {
 			cell.Metrics[metric] = api.Estimate{Value: m.Value, Low: finitePointer(m.Low), High: finitePointer(m.High)}
 		}

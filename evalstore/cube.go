@@ -22,6 +22,12 @@ var cubeSchema = []string{
 		deployment VARCHAR, segment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP,
 		labelled BOOLEAN, truth BOOLEAN, decision BOOLEAN, bin TINYINT, n UBIGINT, s1 DOUBLE, s2 DOUBLE, s3 DOUBLE, s4 DOUBLE)`,
 	`CREATE TABLE IF NOT EXISTS cube_hours (deployment VARCHAR, segment VARCHAR, version INTEGER, role VARCHAR, hour TIMESTAMP, seq UBIGINT)`,
+	// What the hours of a window add up to: state is the greatest seq of its hours and how many there are.
+	`CREATE TABLE IF NOT EXISTS cube_windows (
+		deployment VARCHAR, segment VARCHAR, version INTEGER, role VARCHAR, grain VARCHAR, start TIMESTAMP, seq UBIGINT, hours UBIGINT,
+		n UBIGINT, labelled UBIGINT, known UBIGINT, positives UBIGINT, judged UBIGINT, "right" UBIGINT, decided UBIGINT, chosen UBIGINT,
+		scored UBIGINT, outside UBIGINT, s1 DOUBLE, s2 DOUBLE, s3 DOUBLE, s4 DOUBLE, wins DOUBLE, above UBIGINT, below UBIGINT)`,
+	`CREATE TEMP TABLE stale_windows (segment VARCHAR, start TIMESTAMP, seq UBIGINT, hours UBIGINT)`,
 	`CREATE TEMP TABLE batch_cube (
 		segment VARCHAR, hour TIMESTAMP, labelled BOOLEAN, truth BOOLEAN, decision BOOLEAN, bin TINYINT, n UBIGINT,
 		s1 DOUBLE, s2 DOUBLE, s3 DOUBLE, s4 DOUBLE)`,
@@ -51,7 +57,7 @@ type CubeSegment struct {
 type CubeCell struct {
 	Segment int // which of the query's Segments, then of its Values
 	Start   time.Time
-	Sums    realised.Sums
+	Totals  realised.Totals
 }
 
 // id names a segment in the tables. What it says is its name: the same predicate under two names is counted once.
@@ -71,6 +77,7 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 	if q.From.IsZero() {
 		q.From = leastTime
 	}
+	q = q.whole()
 	cells := map[CubeKey]*realised.Sums{}
 	add := func(segment int, start time.Time, c realised.Cell) {
 		k := CubeKey{segment, q.Grain.Start(start)}
@@ -96,19 +103,22 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 		}
 		return at
 	}
-	take := func(keep bool) func(cubeRow) {
-		return func(r cubeRow) {
-			for _, i := range places(r.segment, keep) {
-				add(i, r.hour, r.cell)
-			}
-		}
-	}
+	var out []CubeCell
 	if len(kept.Segments) > 0 {
 		if err := s.countCube(ctx, kept); err != nil {
 			return nil, fmt.Errorf("count the segments of %s: %w", q.Deployment, err)
 		}
-		if err := s.readCube(ctx, kept, take(true)); err != nil {
+		if err := s.sumWindows(ctx, kept); err != nil {
+			return nil, fmt.Errorf("sum up the segments of %s: %w", q.Deployment, err)
+		}
+		whole, err := s.readWindows(ctx, kept)
+		if err != nil {
 			return nil, fmt.Errorf("read the segments of %s: %w", q.Deployment, err)
+		}
+		for _, w := range whole {
+			for _, i := range places(w.segment, true) {
+				out = append(out, CubeCell{i, w.start, w.totals})
+			}
 		}
 	}
 	if kept.Values = nil; len(passing.Segments)+len(q.Values) > 0 {
@@ -117,8 +127,10 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 			for _, c := range found {
 				if c.value >= 0 {
 					add(len(q.Segments)+c.value, c.hour, c.cell)
-				} else {
-					take(false)(c)
+					continue
+				}
+				for _, i := range places(c.segment, false) {
+					add(i, c.hour, c.cell)
 				}
 			}
 			return err
@@ -127,48 +139,17 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 			return nil, fmt.Errorf("count the segments of %s: %w", q.Deployment, err)
 		}
 	}
-	return inOrder(cells), nil
+	for k, sums := range cells {
+		out = append(out, CubeCell{k.Segment, k.Start, sums.Totals()})
+	}
+	slices.SortFunc(out, func(a, b CubeCell) int { return cmp.Or(cmp.Compare(a.Segment, b.Segment), a.Start.Compare(b.Start)) })
+	return out, nil
 }
 
 // CubeKey is a segment of a query in a window.
 type CubeKey struct {
 	Segment int
 	Start   time.Time
-}
-
-func inOrder(cells map[CubeKey]*realised.Sums) []CubeCell {
-	out := make([]CubeCell, 0, len(cells))
-	for k, sums := range cells {
-		out = append(out, CubeCell{k.Segment, k.Start, *sums})
-	}
-	slices.SortFunc(out, func(a, b CubeCell) int { return cmp.Or(cmp.Compare(a.Segment, b.Segment), a.Start.Compare(b.Start)) })
-	return out
-}
-
-// readCube gives the cells of the tables, summed up to days where the grain is not an hour.
-func (s *Store) readCube(ctx context.Context, q CubeQuery, take func(cubeRow)) error {
-	unit := "day"
-	if q.Grain == watch.Hour {
-		unit = "hour"
-	}
-	rows, err := s.db.QueryContext(ctx, `
-		SELECT segment, date_trunc('`+unit+`', hour), labelled, truth, decision, bin, sum(n)::UBIGINT, sum(s1), sum(s2), sum(s3), sum(s4)
-		FROM cube WHERE `+inCube+` AND segment IN (`+q.ids()+`) GROUP BY ALL`, q.args()...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var c cubeRow
-		var truth, decision sql.NullBool
-		x := &c.cell
-		if err := rows.Scan(&c.segment, &c.hour, &x.Labelled, &truth, &decision, &x.Bin, &x.N, &x.Sums[0], &x.Sums[1], &x.Sums[2], &x.Sums[3]); err != nil {
-			return err
-		}
-		c.hour, x.Truth, x.Decision = c.hour.UTC(), orNil(truth), orNil(decision)
-		take(c)
-	}
-	return rows.Err()
 }
 
 // ids are the names of the segments as a list in SQL.

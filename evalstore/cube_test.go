@@ -89,10 +89,10 @@ func (c *cubeRows) check(what string, grain watch.Grain, kept bool, texts ...str
 	}
 	for _, cell := range cells {
 		whole := realised.Compute(fairlead.TaskBinary, []string{"on_time", "late"}, realised.Threshold, want[CubeKey{cell.Segment, cell.Start}])
-		if cell.Sums.N != uint64(whole.N) || cell.Sums.Labelled != uint64(whole.Labelled) {
-			c.t.Errorf("%s: %s %s has %d rows, %d labelled; want %d, %d", what, texts[cell.Segment], cell.Start, cell.Sums.N, cell.Sums.Labelled, whole.N, whole.Labelled)
+		if cell.Totals.N != uint64(whole.N) || cell.Totals.Labelled != uint64(whole.Labelled) {
+			c.t.Errorf("%s: %s %s has %d rows, %d labelled; want %d, %d", what, texts[cell.Segment], cell.Start, cell.Totals.N, cell.Totals.Labelled, whole.N, whole.Labelled)
 		}
-		for name, m := range cell.Sums.Metrics(fairlead.TaskBinary) {
+		for name, m := range cell.Totals.Metrics(fairlead.TaskBinary) {
 			within := 1e-9
 			if name == "auroc" {
 				within = 0.02 // its ties are the scores of one bin
@@ -134,7 +134,7 @@ func TestCube(t *testing.T) {
 	}
 	by := map[int]uint64{}
 	for _, cell := range cells {
-		by[cell.Segment] += cell.Sums.N
+		by[cell.Segment] += cell.Totals.N
 	}
 	if n := uint64(len(c.rows)); by[0] != n || by[1] != 0 || by[2] != n { // all rows are from ATL
 		t.Errorf("by origin: %v, want all %d rows in ATL", by, n)
@@ -194,4 +194,61 @@ func mustCompile(t *testing.T, predicate string, columns map[string]segment.Kind
 		t.Fatal(err)
 	}
 	return p
+}
+
+// A regression and a task of three classes: the cube says what package realised says of the same rows.
+func TestCubeOfOtherTasks(t *testing.T) {
+	const seed = 9
+	t.Logf("seed %d", seed)
+	for _, task := range []fairlead.Task{fairlead.TaskRegression, fairlead.TaskMulticlass} {
+		rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's chance
+		s := open(t, t.TempDir())
+		f := newFeed(t, s)
+		sig := &fairlead.Signature{Task: task, Inputs: []fairlead.TensorSpec{{Name: "x", Type: fairlead.FP32, Shape: []int64{-1, 1}}},
+			Outputs: []fairlead.TensorSpec{{Name: "y", Type: fairlead.FP64, Shape: []int64{-1}, Role: fairlead.RoleValue}}}
+		if task == fairlead.TaskMulticlass {
+			sig.Outputs = []fairlead.TensorSpec{{Name: "y", Type: fairlead.Bytes, Shape: []int64{-1}, Role: fairlead.RoleLabel}}
+		}
+		var outcomes []realised.Outcome
+		for i := range 60 {
+			id := fmt.Sprintf("r%03d", i)
+			o := realised.Outcome{Score: math.NaN()}
+			out := fairlead.Tensor{Name: "y", Type: fairlead.FP64, Shape: []int64{1}}
+			if task == fairlead.TaskRegression {
+				o.Score = rng.NormFloat64() * 10
+				out.Data, o.Label = []float64{o.Score}, []string{fmt.Sprint(o.Score + rng.NormFloat64()), "", "many", "NaN"}[rng.IntN(4)]
+			} else {
+				o.Predicted, o.Label = []string{"a", "b", "c"}[rng.IntN(3)], []string{"a", "b", "c", ""}[rng.IntN(4)]
+				out.Type, out.Data = fairlead.Bytes, []string{o.Predicted}
+			}
+			f.rows(sig, &fairlead.Prediction{
+				ID: id, Deployment: "other", Model: "other", Version: 1, Role: fairlead.RoleLive, Received: march,
+				Rows:    []fairlead.RowMeta{{ID: id, Time: march.Add(time.Duration(i) * time.Minute)}},
+				Inputs:  []fairlead.Tensor{{Name: "x", Type: fairlead.FP32, Shape: []int64{1, 1}, Data: []float32{1}}},
+				Outputs: []fairlead.Tensor{out},
+			})
+			if o.Label != "" {
+				l := label(id, o.Label, i)
+				l.Deployment = "other"
+				f.labels(l)
+			}
+			outcomes = append(outcomes, o)
+		}
+		want := realised.Compute(task, nil, realised.Threshold, outcomes)
+		cells, err := s.Cube(t.Context(), CubeQuery{Deployment: "other", Version: 1, Role: fairlead.RoleLive, Grain: watch.Day, Signature: sig,
+			Segments: []CubeSegment{{Kept: true}, {Kept: false}}})
+		if err != nil || len(cells) != 2 {
+			t.Fatalf("%s: %v, %v", task, cells, err)
+		}
+		for _, c := range cells {
+			if c.Totals.N != uint64(want.N) || c.Totals.Labelled != uint64(want.Labelled) {
+				t.Errorf("%s: %d rows, %d labelled; want %d, %d", task, c.Totals.N, c.Totals.Labelled, want.N, want.Labelled)
+			}
+			for name, m := range c.Totals.Metrics(task) {
+				if !(math.Abs(m.Value-want.Values[name]) < 1e-9) {
+					t.Errorf("%s: %s is %g, want %g", task, name, m.Value, want.Values[name])
+				}
+			}
+		}
+	}
 }

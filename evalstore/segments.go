@@ -76,7 +76,7 @@ func (s *Store) PutSegments(ctx context.Context, d fairlead.Name, saved []SavedS
 				return err
 			}
 		}
-		for _, table := range []string{"cube", "cube_hours"} {
+		for _, table := range []string{"cube", "cube_hours", "cube_windows"} {
 			if _, err := t.exec(`DELETE FROM `+table+` WHERE deployment = ? AND segment NOT IN (`+strings.Join(keep, ", ")+`)`, string(d)); err != nil {
 				return err
 			}

@@ -28,42 +28,50 @@ type Cell struct {
 	Sums [4]float64
 }
 
-// Sums are what the metrics of a task are computed from. They add up: those of a day are those of its hours. The zero Sums
-// are those of nothing.
-type Sums struct {
+// Totals are what the metrics of a task are computed from.
+type Totals struct {
 	N, Labelled      uint64
-	known, positives uint64
-	judged, right    uint64
-	decided, chosen  uint64 // chosen: decided for the positive class
-	bins             [2][Bins]uint64
-	scored, out      uint64
-	first, second    float64 // sums of Cell
-	third, fourth    float64
+	Known, Positives uint64 // labels that are understood
+	Judged, Right    uint64
+	Decided, Chosen  uint64     // Chosen: decided for the positive class
+	Scored, Outside  uint64     // labels whose score is in one of the bins, and outside of [0, 1]
+	Sums             [4]float64 // those of Cell, over Scored
+	// Wins are the pairs of a positive and a negative scored prediction of which the positive has the higher bin; equal ones
+	// count ½. Above and Below are how many of each there are.
+	Wins         float64
+	Above, Below uint64
+}
+
+// Sums add up: those of a day are those of its hours. The zero Sums are those of nothing.
+type Sums struct {
+	total Totals
+	bins  [2][Bins]uint64
 }
 
 // Add adds a cell of a task.
 func (s *Sums) Add(task fairlead.Task, c Cell) {
-	s.N += c.N
+	t := &s.total
+	t.N += c.N
 	if c.Labelled {
-		s.Labelled += c.N
+		t.Labelled += c.N
 	}
 	if task == fairlead.TaskBinary && c.Decision != nil {
-		s.decided += c.N
+		t.Decided += c.N
 		if *c.Decision {
-			s.chosen += c.N
+			t.Chosen += c.N
 		}
 	}
 	if c.Truth == nil {
 		return
 	}
-	s.known += c.N
+	t.Known += c.N
 	if *c.Truth {
-		s.positives += c.N
+		t.Positives += c.N
 	}
 	if c.Decision != nil {
-		s.judged += c.N
+		t.Judged += c.N
 		if task == fairlead.TaskBinary && *c.Decision == *c.Truth || task != fairlead.TaskBinary && *c.Decision {
-			s.right += c.N
+			t.Right += c.N
 		}
 	}
 	s.score(task, c)
@@ -75,16 +83,30 @@ func (s *Sums) score(task fairlead.Task, c Cell) {
 	case task == fairlead.TaskRegression && c.Decision == nil, task == fairlead.TaskBinary && c.Bin == NoScore, task == fairlead.TaskMulticlass:
 		return
 	case task == fairlead.TaskBinary && c.Bin == Outside:
-		s.out += c.N
+		s.total.Outside += c.N
 		return
 	case task == fairlead.TaskBinary && *c.Truth:
 		s.bins[1][c.Bin] += c.N
 	case task == fairlead.TaskBinary:
 		s.bins[0][c.Bin] += c.N
 	}
-	s.scored += c.N
-	s.first, s.second = s.first+c.Sums[0], s.second+c.Sums[1]
-	s.third, s.fourth = s.third+c.Sums[2], s.fourth+c.Sums[3]
+	s.total.Scored += c.N
+	for i, x := range c.Sums {
+		s.total.Sums[i] += x
+	}
+}
+
+// Totals gives what was added.
+func (s *Sums) Totals() Totals {
+	t := s.total
+	var below float64
+	for b := range Bins {
+		p, n := s.bins[1][b], s.bins[0][b]
+		t.Wins += float64(p) * (below + float64(n)/2)
+		below += float64(n)
+		t.Above, t.Below = t.Above+p, t.Below+n
+	}
+	return t
 }
 
 // Metric is a value with its 95 % confidence interval; NaN where it is not defined.
@@ -92,26 +114,26 @@ type Metric struct{ Value, Low, High float64 }
 
 // Metrics gives those of Names(task). They are those of Compute, but for AUROC, whose ties are the scores of one bin, and
 // which is NaN where a score lies outside of [0, 1].
-func (s *Sums) Metrics(task fairlead.Task) map[string]Metric {
+func (t *Totals) Metrics(task fairlead.Task) map[string]Metric {
 	out := map[string]Metric{}
 	switch task {
 	case fairlead.TaskBinary:
-		out["accuracy"] = share(s.right, s.judged)
-		out["positive_rate"] = share(s.positives, s.known)
-		out["predicted_rate"] = share(s.chosen, s.decided)
+		out["accuracy"] = share(t.Right, t.Judged)
+		out["positive_rate"] = share(t.Positives, t.Known)
+		out["predicted_rate"] = share(t.Chosen, t.Decided)
 		undefined := Metric{math.NaN(), math.NaN(), math.NaN()}
 		out["auroc"], out["log_loss"], out["brier"] = undefined, undefined, undefined
-		if s.out == 0 {
-			out["auroc"] = s.auroc()
-			out["log_loss"] = mean(s.first, s.second, s.scored, 0)
-			out["brier"] = mean(s.third, s.fourth, s.scored, 0)
+		if t.Outside == 0 {
+			out["auroc"] = t.auroc()
+			out["log_loss"] = mean(t.Sums[0], t.Sums[1], t.Scored, 0)
+			out["brier"] = mean(t.Sums[2], t.Sums[3], t.Scored, 0)
 		}
 	case fairlead.TaskMulticlass:
-		out["accuracy"] = share(s.right, s.judged)
+		out["accuracy"] = share(t.Right, t.Judged)
 	case fairlead.TaskRegression:
-		out["bias"] = mean(s.first, s.third, s.scored, math.Inf(-1))
-		out["mae"] = mean(s.second, s.third, s.scored, 0)
-		square := mean(s.third, s.fourth, s.scored, 0)
+		out["bias"] = mean(t.Sums[0], t.Sums[2], t.Scored, math.Inf(-1))
+		out["mae"] = mean(t.Sums[1], t.Sums[2], t.Scored, 0)
+		square := mean(t.Sums[2], t.Sums[3], t.Scored, 0)
 		out["rmse"] = Metric{math.Sqrt(square.Value), math.Sqrt(square.Low), math.Sqrt(square.High)}
 	}
 	return out
@@ -142,18 +164,12 @@ func mean(sum, squares float64, n uint64, least float64) Metric {
 }
 
 // auroc is the Mann-Whitney statistic of the bins, with the interval of Hanley and McNeil (1982).
-func (s *Sums) auroc() Metric {
-	var below, positives, negatives, wins float64
-	for b := range Bins {
-		p, n := float64(s.bins[1][b]), float64(s.bins[0][b])
-		wins += p * (below + n/2)
-		below += n
-		positives, negatives = positives+p, negatives+n
-	}
-	if positives == 0 || negatives == 0 {
+func (t *Totals) auroc() Metric {
+	if t.Above == 0 || t.Below == 0 {
 		return Metric{math.NaN(), math.NaN(), math.NaN()}
 	}
-	a := wins / positives / negatives
+	positives, negatives := float64(t.Above), float64(t.Below)
+	a := t.Wins / positives / negatives
 	q1, q2 := a/(2-a), 2*a*a/(1+a)
 	half := z95 * math.Sqrt(max(0, (a*(1-a)+(positives-1)*(q1-a*a)+(negatives-1)*(q2-a*a))/positives/negatives))
 	return Metric{a, max(0, a-half), min(1, a+half)}

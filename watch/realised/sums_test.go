@@ -80,10 +80,11 @@ func TestSumsAreTheMetricsOfTheRows(t *testing.T) {
 			s.Add(task, cellOf(task, []string{"on_time", "late"}, o))
 		}
 		want := Compute(task, []string{"on_time", "late"}, Threshold, outcomes)
-		if s.N != uint64(want.N) || s.Labelled != uint64(want.Labelled) {
-			t.Errorf("%s: %d rows, %d labelled; want %d, %d", task, s.N, s.Labelled, want.N, want.Labelled)
+		total := s.Totals()
+		if total.N != uint64(want.N) || total.Labelled != uint64(want.Labelled) {
+			t.Errorf("%s: %d rows, %d labelled; want %d, %d", task, total.N, total.Labelled, want.N, want.Labelled)
 		}
-		got := s.Metrics(task)
+		got := total.Metrics(task)
 		for _, name := range Names(task) {
 			m := got[name]
 			if math.Abs(m.Value-want.Values[name]) > 1e-9 || !(m.Low < m.Value && m.Value < m.High) {
@@ -110,7 +111,8 @@ func TestIntervalsOfSums(t *testing.T) {
 			}
 			s.Add(fairlead.TaskBinary, cellOf(fairlead.TaskBinary, nil, Outcome{Score: p, Label: label}))
 		}
-		m := s.Metrics(fairlead.TaskBinary)
+		total := s.Totals()
+		m := total.Metrics(fairlead.TaskBinary)
 		for name, v := range truth {
 			held[name] += count(m[name].Low <= v && v <= m[name].High)
 		}
@@ -124,7 +126,7 @@ func TestIntervalsOfSums(t *testing.T) {
 
 func TestSumsOfNothing(t *testing.T) {
 	for _, task := range []fairlead.Task{fairlead.TaskBinary, fairlead.TaskMulticlass, fairlead.TaskRegression} {
-		for name, m := range (&Sums{}).Metrics(task) {
+		for name, m := range (&Totals{}).Metrics(task) {
 			if !math.IsNaN(m.Value) || !math.IsNaN(m.Low) || !math.IsNaN(m.High) {
 				t.Errorf("%s of nothing is %+v", name, m)
 			}
