@@ -113,6 +113,16 @@ func (s *Signature) Fields() []Field {
 	return fields
 }
 
+// Classes are the names of the columns of the score, the positive class of a binary one last; nil: there are none.
+func (s *Signature) Classes() []string {
+	for _, o := range s.Outputs {
+		if o.Role == RoleScore && len(o.Classes) > 0 {
+			return o.Classes
+		}
+	}
+	return nil
+}
+
 // Score is the field that carries the model's score (binary) or value (regression), false if it has none.
 func (s *Signature) Score() (Field, bool) {
 	for _, f := range s.Fields() {

@@ -312,15 +312,8 @@ func (r *replayRun) decides() bool {
 	return labels || len(r.classes) > 0 || r.sig.Task == fairlead.TaskBinary
 }
 
-// wilson is the 95 % score interval of a share (Wilson 1927); nil without rows.
+// wilson is the 95 % score interval of a share; nil without rows.
 func wilson(k, n uint64) (low, high *float64) {
-	if n == 0 {
-		return nil, nil
-	}
-	const z = 1.959963984540054
-	p, m := float64(k)/float64(n), float64(n)
-	centre := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	lo, hi := max(0, centre-half), min(1, centre+half)
-	return &lo, &hi
+	m := realised.Share(k, n)
+	return finitePointer(m.Low), finitePointer(m.High)
 }

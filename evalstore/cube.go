@@ -78,9 +78,9 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 		q.From = leastTime
 	}
 	q = q.whole()
-	cells := map[CubeKey]*realised.Sums{}
+	cells := map[cubeKey]*realised.Sums{}
 	add := func(segment int, start time.Time, c realised.Cell) {
-		k := CubeKey{segment, q.Grain.Start(start)}
+		k := cubeKey{segment, q.Grain.Start(start)}
 		if cells[k] == nil {
 			cells[k] = &realised.Sums{}
 		}
@@ -88,6 +88,7 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 	}
 	kept, passing := q, q
 	kept.Segments, passing.Segments = nil, nil
+	kept.Values = nil // they are counted from the rows, and not to be kept as anything
 	for _, c := range q.Segments {
 		if c.Kept {
 			kept.Segments = append(kept.Segments, c)
@@ -121,7 +122,7 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 			}
 		}
 	}
-	if kept.Values = nil; len(passing.Segments)+len(q.Values) > 0 {
+	if len(passing.Segments)+len(q.Values) > 0 {
 		err := s.reading(ctx, func(r *sql.Conn) error {
 			found, err := s.countRows(ctx, r, passing, q.From, q.To)
 			for _, c := range found {
@@ -146,19 +147,31 @@ func (s *Store) Cube(ctx context.Context, q CubeQuery) ([]CubeCell, error) {
 	return out, nil
 }
 
-// CubeKey is a segment of a query in a window.
-type CubeKey struct {
+// cubeKey is a segment of a query in a window.
+type cubeKey struct {
 	Segment int
 	Start   time.Time
 }
 
-// ids are the names of the segments as a list in SQL.
-func (q *CubeQuery) ids() string {
-	var ids []string
+// names are those of the segments, each once.
+func (q *CubeQuery) names() []string {
+	var names []string
 	for _, c := range q.Segments {
-		ids = append(ids, literal(c.id()))
+		names = append(names, c.id())
 	}
-	return strings.Join(slices.Compact(slices.Sorted(slices.Values(ids))), ", ")
+	return slices.Compact(slices.Sorted(slices.Values(names)))
+}
+
+// ids are the names as a list in SQL.
+func (q *CubeQuery) ids() string { return literals(q.names()) }
+
+// literals is a list of texts in SQL, without the parentheses.
+func literals(texts []string) string {
+	var out []string
+	for _, t := range texts {
+		out = append(out, literal(t))
+	}
+	return strings.Join(out, ", ")
 }
 
 // args are those of the conditions deployment = ? AND version = ? AND role = ? AND hour >= ? AND hour < ?.

@@ -88,24 +88,19 @@ func (s *Store) countRows(ctx context.Context, r *sql.Conn, q CubeQuery, from, t
 		members = append(members, `CASE WHEN `+condition+` THEN `+strconv.Itoa(i)+` END`)
 	}
 	if len(q.Values) > 0 {
-		var values []string
-		for _, v := range q.Values {
-			values = append(values, literal(v))
-		}
-		members = append(members, strconv.Itoa(len(q.Segments)-1)+` + list_position([`+strings.Join(values, ", ")+`], `+quote(q.By)+`::VARCHAR)`)
+		members = append(members, strconv.Itoa(len(q.Segments)-1)+` + list_position([`+literals(q.Values)+`], `+quote(q.By)+`::VARCHAR)`)
 	}
-	span := `version = ? AND role = ? AND event_time >= ? AND event_time < ?`
 	args := []any{int32(q.Version), string(q.Role), from, to} //nolint:gosec // versions are small
-	values, err := s.labelValues(ctx, r, q, span, args)
+	values, err := s.labelValues(ctx, r, q, args)
 	if err != nil {
 		return nil, err
 	}
 	e := expressionsOf(q.Signature, values)
 	result, err := r.QueryContext(ctx, `
-		WITH told AS (SELECT seq, label AS cube_label FROM outcomes WHERE deployment = ? AND `+span+`),
+		WITH told AS (SELECT seq, label AS cube_label FROM outcomes WHERE deployment = ? AND `+inWindow+`),
 			members AS (SELECT date_trunc('hour', event_time) AS cube_hour, score, predicted, cube_label,
 					list_filter([`+strings.Join(members, ", ")+`], lambda x: x IS NOT NULL) AS cube_segments
-				FROM (SELECT * FROM `+rows+` WHERE `+span+`) LEFT JOIN told USING (seq)),
+				FROM (SELECT * FROM `+rows+` WHERE `+inWindow+`) LEFT JOIN told USING (seq)),
 			each AS (SELECT cube_hour AS hour, score, predicted, cube_label AS label, unnest(cube_segments) AS segment FROM members),
 			judged AS (SELECT hour, segment, label IS NOT NULL AS labelled, score, TRY_CAST(label AS DOUBLE) AS number,
 				`+e.truth+` AS truth, `+e.decision+` AS decision, `+e.bin+` AS bin FROM each),
@@ -136,15 +131,6 @@ func (s *Store) countRows(ctx context.Context, r *sql.Conn, q CubeQuery, from, t
 	return out, result.Err()
 }
 
-// names are those of the segments, each once.
-func (q *CubeQuery) names() []string {
-	var ids []string
-	for _, c := range q.Segments {
-		ids = append(ids, c.id())
-	}
-	return slices.Compact(slices.Sorted(slices.Values(ids)))
-}
-
 func orNil(b sql.NullBool) *bool {
 	if !b.Valid {
 		return nil
@@ -156,11 +142,11 @@ func orNil(b sql.NullBool) *bool {
 const maxLabelValues = 1000
 
 // labelValues are the labels and decisions of the rows of a task with classes.
-func (s *Store) labelValues(ctx context.Context, r reader, q CubeQuery, span string, args []any) ([]string, error) {
+func (s *Store) labelValues(ctx context.Context, r reader, q CubeQuery, args []any) ([]string, error) {
 	if q.Signature.Task != fairlead.TaskBinary {
 		return nil, nil
 	}
-	rows, err := r.QueryContext(ctx, `SELECT DISTINCT unnest([label, predicted]) AS v FROM outcomes WHERE deployment = ? AND `+span+
+	rows, err := r.QueryContext(ctx, `SELECT DISTINCT unnest([label, predicted]) AS v FROM outcomes WHERE deployment = ? AND `+inWindow+
 		` LIMIT `+strconv.Itoa(maxLabelValues), append([]any{string(q.Deployment)}, args...)...)
 	if err != nil {
 		return nil, err
@@ -187,7 +173,7 @@ func expressionsOf(sig *fairlead.Signature, values []string) expressions {
 	const scored = `score IS NOT NULL AND NOT isnan(score)`
 	switch sig.Task {
 	case fairlead.TaskBinary:
-		classes := classesOf(sig)
+		classes := sig.Classes()
 		threshold := strconv.FormatFloat(realised.Threshold, 'g', -1, 64)
 		inside := `truth IS NOT NULL AND bin >= 0`
 		p := `greatest(least(score, 1 - pow(2, -52)), pow(2, -52))`
@@ -219,32 +205,22 @@ func expressionsOf(sig *fairlead.Signature, values []string) expressions {
 	}
 }
 
-// classesOf are the names of the classes of the score.
-func classesOf(sig *fairlead.Signature) []string {
-	for i := range sig.Outputs {
-		if sig.Outputs[i].Role == fairlead.RoleScore {
-			return sig.Outputs[i].Classes
-		}
-	}
-	return nil
-}
-
 // oneOf reads a text as a class: true, false, or otherwise.
 func oneOf(column string, values, classes []string, otherwise string) string {
 	var yes, no []string
 	for _, v := range slices.Compact(slices.Sorted(slices.Values(values))) {
 		if positive, known := realised.Positive(v, classes); known && positive {
-			yes = append(yes, literal(v))
+			yes = append(yes, v)
 		} else if known {
-			no = append(no, literal(v))
+			no = append(no, v)
 		}
 	}
 	out := `CASE`
 	if len(yes) > 0 {
-		out += ` WHEN ` + column + ` IN (` + strings.Join(yes, ", ") + `) THEN true`
+		out += ` WHEN ` + column + ` IN (` + literals(yes) + `) THEN true`
 	}
 	if len(no) > 0 {
-		out += ` WHEN ` + column + ` IN (` + strings.Join(no, ", ") + `) THEN false`
+		out += ` WHEN ` + column + ` IN (` + literals(no) + `) THEN false`
 	}
 	return out + ` WHEN false THEN NULL ELSE ` + otherwise + ` END`
 }

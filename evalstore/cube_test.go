@@ -73,13 +73,13 @@ func (c *cubeRows) check(what string, grain watch.Grain, kept bool, texts ...str
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	want := map[CubeKey][]realised.Outcome{}
+	want := map[cubeKey][]realised.Outcome{}
 	for _, r := range c.rows {
 		for i, x := range q.Segments {
 			if x.Predicate == nil || x.Predicate.Match(func(col segment.Column) any {
 				return map[string]any{"distance": r.distance, "event_time": r.at}[col.Name]
 			}) {
-				k := CubeKey{i, grain.Start(r.at)}
+				k := cubeKey{i, grain.Start(r.at)}
 				want[k] = append(want[k], r.outcome)
 			}
 		}
@@ -88,7 +88,7 @@ func (c *cubeRows) check(what string, grain watch.Grain, kept bool, texts ...str
 		c.t.Errorf("%s: %d cells, want %d", what, len(cells), len(want))
 	}
 	for _, cell := range cells {
-		whole := realised.Compute(fairlead.TaskBinary, []string{"on_time", "late"}, realised.Threshold, want[CubeKey{cell.Segment, cell.Start}])
+		whole := realised.Compute(fairlead.TaskBinary, []string{"on_time", "late"}, realised.Threshold, want[cubeKey{cell.Segment, cell.Start}])
 		if cell.Totals.N != uint64(whole.N) || cell.Totals.Labelled != uint64(whole.Labelled) {
 			c.t.Errorf("%s: %s %s has %d rows, %d labelled; want %d, %d", what, texts[cell.Segment], cell.Start, cell.Totals.N, cell.Totals.Labelled, whole.N, whole.Labelled)
 		}
@@ -116,6 +116,11 @@ func TestCube(t *testing.T) {
 		c.more(rng, rng.IntN(60), 1+rng.IntN(25))
 	}
 	c.tell(rng, 60, 0)
+	// What is asked beside them does not get into what is kept of all rows.
+	if _, err := s.Cube(t.Context(), CubeQuery{Deployment: "flights", Version: 1, Role: fairlead.RoleLive, Grain: watch.Day, Signature: flights,
+		Segments: []CubeSegment{{Kept: true}}, By: "origin", Values: []string{"ATL"}}); err != nil {
+		t.Fatal(err)
+	}
 	c.check("first, by hour", watch.Hour, true, all...)
 	expect(t, "hours that were counted", table(t, s, `SELECT count(*) FROM (SELECT DISTINCT hour FROM cube_hours)`), table(t, s, `SELECT count(*) FROM hours WHERE rows > 0`))
 	c.check("by day, from the hours", watch.Day, true, all...)

@@ -204,16 +204,6 @@ func answerColumns(sig *fairlead.Signature, out []fairlead.Tensor) (columns []an
 	return columns, false
 }
 
-// classesOf are the names of the answer's columns; of a binary score both classes.
-func classesOf(sig *fairlead.Signature) []string {
-	for _, o := range sig.Outputs {
-		if o.Role == fairlead.RoleScore && len(o.Classes) > 0 {
-			return o.Classes
-		}
-	}
-	return nil
-}
-
 // rows is the number of rows.
 func (a *Answers) rows() int {
 	if a.Width == 0 {

@@ -164,7 +164,7 @@ func shown(t *fairlead.Table, column string, i int) string {
 
 // column is the place in an answer of a class's score; without a class of the only number.
 func (e *evaluation) column(class string, needed bool) (int, error) {
-	classes := classesOf(&e.Signature)
+	classes := e.Signature.Classes()
 	if e.Signature.Task == fairlead.TaskMulticlass {
 		if class == "" && needed {
 			return 0, fairlead.Invalid("whose score is meant?").Hintf("name the class: %s", strings.Join(classes, ", "))

@@ -72,7 +72,7 @@ func (e *evaluation) example(ctx context.Context, x *Example) (Result, error) {
 
 // class is what the model says of the first row of a.
 func (e *evaluation) class(a *Answers, x *Example) string {
-	classes := classesOf(&e.Signature)
+	classes := e.Signature.Classes()
 	switch {
 	case a.Class != nil && (a.Width != 1 || !a.Score || !x.Cut):
 		return a.Class[0]

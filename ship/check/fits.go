@@ -72,7 +72,7 @@ func (t *Test) fits(sig *fairlead.Signature) error {
 		if _, err := m.row(x.Given); err != nil {
 			return err
 		}
-		if classes := classesOf(sig); x.Class != "" && len(classes) > 0 && !slices.Contains(classes, x.Class) {
+		if classes := sig.Classes(); x.Class != "" && len(classes) > 0 && !slices.Contains(classes, x.Class) {
 			return fairlead.Invalid("there is no class %q%s", x.Class, didYouMean(x.Class, classes)).Hintf("the classes are %s", strings.Join(classes, ", "))
 		}
 		_, err := e.column(x.Of, x.Value != nil || x.AtLeast != nil || x.AtMost != nil)
@@ -96,7 +96,7 @@ func (m *Metric) fits(sig *fairlead.Signature) error {
 	if m.Class == "" {
 		return nil
 	}
-	classes := classesOf(sig)
+	classes := sig.Classes()
 	if !slices.Contains(classes, m.Class) {
 		return fairlead.Invalid("there is no class %q%s", m.Class, didYouMean(m.Class, classes)).Hintf("the classes are %s", strings.Join(classes, ", "))
 	}

@@ -122,7 +122,7 @@ func (e *evaluation) sample(ctx context.Context, version string) (*Sample, error
 		return nil, err
 	}
 	return &Sample{
-		Task: m.sig.Task, Classes: classesOf(&m.sig), Rows: e.Rows, Label: e.Signature.Label.Name, Shown: e.model.features(), Answers: a,
+		Task: m.sig.Task, Classes: m.sig.Classes(), Rows: e.Rows, Label: e.Signature.Label.Name, Shown: e.model.features(), Answers: a,
 	}, nil
 }
 

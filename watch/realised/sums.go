@@ -118,9 +118,9 @@ func (t *Totals) Metrics(task fairlead.Task) map[string]Metric {
 	out := map[string]Metric{}
 	switch task {
 	case fairlead.TaskBinary:
-		out["accuracy"] = share(t.Right, t.Judged)
-		out["positive_rate"] = share(t.Positives, t.Known)
-		out["predicted_rate"] = share(t.Chosen, t.Decided)
+		out["accuracy"] = Share(t.Right, t.Judged)
+		out["positive_rate"] = Share(t.Positives, t.Known)
+		out["predicted_rate"] = Share(t.Chosen, t.Decided)
 		undefined := Metric{math.NaN(), math.NaN(), math.NaN()}
 		out["auroc"], out["log_loss"], out["brier"] = undefined, undefined, undefined
 		if t.Outside == 0 {
@@ -129,7 +129,7 @@ func (t *Totals) Metrics(task fairlead.Task) map[string]Metric {
 			out["brier"] = mean(t.Sums[2], t.Sums[3], t.Scored, 0)
 		}
 	case fairlead.TaskMulticlass:
-		out["accuracy"] = share(t.Right, t.Judged)
+		out["accuracy"] = Share(t.Right, t.Judged)
 	case fairlead.TaskRegression:
 		out["bias"] = mean(t.Sums[0], t.Sums[2], t.Scored, math.Inf(-1))
 		out["mae"] = mean(t.Sums[1], t.Sums[2], t.Scored, 0)
@@ -141,8 +141,8 @@ func (t *Totals) Metrics(task fairlead.Task) map[string]Metric {
 
 const z95 = 1.959963984540054
 
-// share is k of n with the score interval of Wilson (1927).
-func share(k, n uint64) Metric {
+// Share is k of n with the score interval of Wilson (1927).
+func Share(k, n uint64) Metric {
 	if n == 0 {
 		return Metric{math.NaN(), math.NaN(), math.NaN()}
 	}
