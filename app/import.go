@@ -30,6 +30,7 @@ type backlog struct {
 const (
 	importPause = 2 * time.Second // after so long without a part an import is over
 	watchWaits  = time.Minute
+	handWaits   = 2 * time.Second // an import goes on when the store is slower than that
 )
 
 func (b *backlog) came(now time.Time) {
@@ -98,17 +99,28 @@ func (a *App) Import(ctx context.Context, name fairlead.Name, message []byte) (a
 		if message, err = eventlog.EncodePredictions([]*fairlead.Prediction{p}, &v.sig); err != nil {
 			return answer, err
 		}
+		rows = nil // the message has fewer
 	}
 	if v.reference != nil {
-		if message, err = a.withHours(ctx, message, p, v.reference.Layout, id); err != nil {
+		var counts []eventlog.ProfileDelta
+		if message, counts, err = a.withHours(ctx, message, p, v.reference.Layout, id); err != nil {
 			return answer, err
 		}
+		if rows != nil {
+			rows.Counts = counts
+		}
+	}
+	if rows != nil {
+		wait, done := context.WithTimeout(ctx, handWaits)
+		a.store.Hand(wait, id, rows)
+		done()
 	}
 	if _, err := a.events.Append(ctx, eventlog.Predictions, id, message); err != nil {
+		a.store.Withdraw(id)
 		return answer, err
 	}
 	a.sent.add(string(eventlog.Predictions) + id)
-	answer.Accepted = rows.N - answer.Repeated
+	answer.Accepted = answer.Rows - answer.Repeated
 	return answer, nil
 }
 
@@ -191,8 +203,8 @@ func (a *App) importable(ctx context.Context, name fairlead.Name, rows *eventlog
 }
 
 // withHours puts the counts of the rows in front of them, by the hour: the windows that they are for are not shorter. Rows of so
-// many hours that one message cannot hold both have their counts written before them.
-func (a *App) withHours(ctx context.Context, message []byte, p *fairlead.Prediction, layout *profile.Layout, id string) ([]byte, error) {
+// many hours that one message cannot hold both have their counts written before them; then none are returned.
+func (a *App) withHours(ctx context.Context, message []byte, p *fairlead.Prediction, layout *profile.Layout, id string) ([]byte, []eventlog.ProfileDelta, error) {
 	byHour := map[time.Time][]int{}
 	for i := range p.Rows {
 		hour := p.Rows[i].Time.Truncate(time.Hour)
@@ -205,15 +217,15 @@ func (a *App) withHours(ctx context.Context, message []byte, p *fairlead.Predict
 		counts.Add(layout, p, byHour[hour])
 		b, err := counts.MarshalBinary()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		size += len(b) + countsHead
 		deltas = append(deltas, eventlog.ProfileDelta{Deployment: p.Deployment, Version: p.Version, Role: p.Role, Minute: hour, Counts: b})
 	}
 	if size+len(message) <= a.events.Largest() {
-		return eventlog.WithCounts(message, deltas), nil
+		return eventlog.WithCounts(message, deltas), deltas, nil
 	}
-	return message, a.appendHours(ctx, deltas, id)
+	return message, nil, a.appendHours(ctx, deltas, id)
 }
 
 // countsHead is more than the bytes of a delta beside its counts.

@@ -41,11 +41,14 @@ type Store struct {
 	db      *sql.DB
 	queries chan struct{} // a token for each Query that may run at once
 
-	mu     sync.Mutex         // held by the one writer
-	conn   *sql.Conn          // of the writer: its temporary tables live there
-	raw    mapping.Connection // the same, as chunkWriter needs it
-	tables map[fairlead.Name]*rowTable
-	seq    uint64 // last sequence number given to an hour
+	mu       sync.Mutex         // held by the one writer
+	conn     *sql.Conn          // of the writer: its temporary tables live there
+	raw      mapping.Connection // the same, as chunkWriter needs it
+	tables   map[fairlead.Name]*rowTable
+	seq      uint64 // last sequence number given to an hour
+	handed   handed
+	handover handover
+	parallel int // from how many rows on an append takes all threads
 
 	moving sync.Mutex              // held by who writes or removes files of rows
 	known  map[string]bool         // the files of rows when the store was opened
@@ -79,7 +82,8 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, openError(path, err)
 	}
 	s := &Store{
-		opt: opt, db: sql.OpenDB(connector), queries: make(chan struct{}, 2),
+		parallel: parallelRows,
+		opt:      opt, db: sql.OpenDB(connector), queries: make(chan struct{}, 2),
 		tables: make(map[fairlead.Name]*rowTable),
 	}
 	if err := s.start(ctx); err != nil {
@@ -91,10 +95,12 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 // settings take from SQL what could reach outside of the store: extensions and the network; lock takes the rest.
 func settings(opt Options) url.Values {
 	return url.Values{
-		"threads":                       {strconv.Itoa(opt.Threads)},
-		"memory_limit":                  {strconv.Itoa(opt.MemoryMB) + "MB"},
-		"max_temp_directory_size":       {"16GB"},
-		"checkpoint_threshold":          {"64MB"},
+		"threads":                 {strconv.Itoa(opt.Threads)},
+		"memory_limit":            {strconv.Itoa(opt.MemoryMB) + "MB"},
+		"max_temp_directory_size": {"16GB"},
+		"checkpoint_threshold":    {"64MB"},
+		// A thread that appends compresses a group of rows when it is full: what is left for the end, one thread does.
+		"write_buffer_row_group_count":  {"1"},
 		"storage_compatibility_version": {"latest"},
 		"autoinstall_known_extensions":  {"false"},
 		"autoload_known_extensions":     {"false"},
@@ -142,7 +148,14 @@ func (s *Store) start(ctx context.Context) error {
 	if s.raw, err = rawConn(conn); err != nil {
 		return err
 	}
+	// How rows lie in a table is nobody's business, and threads that append need not wait for each other.
+	if _, err := conn.ExecContext(ctx, `SET SESSION preserve_insertion_order = false`); err != nil {
+		return err
+	}
 	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	if err := s.handover.register(s); err != nil {
 		return err
 	}
 	for _, stmt := range slices.Concat(schema, viewSchema, cubeSchema, segmentSchema) {

@@ -276,7 +276,7 @@ func TestAFailedTransactionLeavesNothing(t *testing.T) {
 	}
 	failed := fmt.Errorf("no")
 	err := s.write(t.Context(), func(tx *tx) error {
-		if err := tx.ingestRows(decode(eventlog.Predictions, msgs)); err != nil {
+		if err := tx.ingestRows(decode(eventlog.Predictions, msgs, &handed{})); err != nil {
 			return err
 		}
 		return failed

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/eventlog"
@@ -47,7 +48,7 @@ func (t *tx) setPosition(stream string, seq uint64) error {
 // be decoded is listed in the table rejected and passed over. Streams other than predictions, labels, events and
 // profiles only move the position.
 func (s *Store) Ingest(ctx context.Context, stream string, msgs []eventlog.Message) error {
-	read := decode(eventlog.Stream(stream), msgs) // before it is this stream's turn to write
+	read := decode(eventlog.Stream(stream), msgs, &s.handed) // before it is this stream's turn to write
 	err := s.write(ctx, func(tx *tx) error {
 		at, err := position(ctx, s.conn, stream)
 		if err != nil {
@@ -103,13 +104,13 @@ type message struct {
 type messages []message
 
 // decode reads messages of rows and labels; those of other streams stay as they are.
-func decode(stream eventlog.Stream, msgs []eventlog.Message) messages {
+func decode(stream eventlog.Stream, msgs []eventlog.Message, known *handed) messages {
 	read := make(messages, len(msgs))
 	for i, m := range msgs {
 		read[i] = message{Message: m}
 		switch stream {
 		case eventlog.Predictions:
-			read[i].rows, read[i].err = decodeRows(m)
+			read[i].rows, read[i].err = decodeRows(m, known)
 		case eventlog.Labels:
 			read[i].labels, read[i].err = decodeLabels(m)
 		}
@@ -156,7 +157,12 @@ func (t *tx) reject(m eventlog.Message, cause error) error {
 }
 
 // text makes s fit for a column of text, which must be valid UTF-8.
-func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func text(s string) string {
+	if utf8.ValidString(s) { // looks at eight bytes at a time
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
 
 var (
 	leastTime    = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -65,10 +65,14 @@ func (t *tx) ingestRows(msgs messages) error {
 	return t.countHours(hours)
 }
 
-func decodeRows(m eventlog.Message) (*eventlog.Rows, error) {
-	rows, err := eventlog.DecodePredictions(m.Data)
-	if err != nil {
-		return nil, err
+func decodeRows(m eventlog.Message, known *handed) (rows *eventlog.Rows, err error) {
+	if IsBulk(m) {
+		rows = known.take(m.ID)
+	}
+	if rows == nil {
+		if rows, err = eventlog.DecodePredictions(m.Data); err != nil {
+			return nil, err
+		}
 	}
 	for i, at := range rows.Received {
 		if at.IsZero() { // past predictions: a message of a file's rows does not depend on when it is sent
@@ -146,21 +150,41 @@ func checkRows(r *eventlog.Rows) error {
 
 func (t *tx) appendRows(d fairlead.Name, batches []rowBatch) error {
 	rt := t.s.tables[d]
+	source := &rowSource{}
+	for i := range batches {
+		part := rowPart{batches[i].N, batches[i].cells(rt)}
+		source.parts = append(source.parts, part)
+		source.rows += part.n
+	}
+	if source.rows >= t.s.parallel {
+		var err error
+		if source.columns, err = rt.columnInfos(); err != nil {
+			return err
+		}
+		if source.columns != nil {
+			return t.appendParallel(hotOf(d), source)
+		}
+	}
 	return t.appendChunks("", "hot", string(d), func(w *chunkWriter) error {
-		for _, b := range batches {
-			columns := append(make([]cells, 0, len(systemColumns)+len(rt.columns)), b.systemCells()...)
-			columns = columns[:cap(columns)]
-			for c := range b.Columns {
-				if p := b.place[c]; p >= 0 {
-					columns[len(systemColumns)+p] = columnCells(&b.Columns[c])
-				}
-			}
-			if err := w.write(b.N, columns); err != nil {
+		for _, p := range source.parts {
+			if err := w.write(p.n, p.columns); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// cells gives the values of all columns of the table.
+func (b *rowBatch) cells(rt *rowTable) []cells {
+	columns := append(make([]cells, 0, len(systemColumns)+len(rt.columns)), b.systemCells()...)
+	columns = columns[:cap(columns)]
+	for c := range b.Columns {
+		if p := b.place[c]; p >= 0 {
+			columns[len(systemColumns)+p] = columnCells(&b.Columns[c])
+		}
+	}
+	return columns
 }
 
 // systemCells gives the systemColumns.

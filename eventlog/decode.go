@@ -145,6 +145,9 @@ func (r *Rows) decodeHead(meta arrow.Metadata) error {
 	return nil
 }
 
+// noTags are those of rows without any. Nobody writes to them.
+var noTags [MaxRows]map[string]string
+
 func (r *Rows) decodeMeta(rec arrow.RecordBatch) error {
 	if int(rec.NumCols()) < len(metaFields) {
 		return fmt.Errorf("%d columns, expected at least %d", rec.NumCols(), len(metaFields))
@@ -154,21 +157,25 @@ func (r *Rows) decodeMeta(rec arrow.RecordBatch) error {
 			return fmt.Errorf("column %d is %s %s, expected %s %s", i, got.Name, got.Type, want.Name, want.Type)
 		}
 	}
-	text := func(i int) []string {
-		col := rec.Column(i).(*array.Binary)
-		return collect(col, true, func(j int) string { return string(col.Value(j)) })
-	}
+	text := func(i int) []string { return texts(rec.Column(i).(*array.Binary)) }
 	number := func(i int) []int64 { return rec.Column(i).(*array.Int64).Int64Values() }
 	r.ID, r.Request, r.Variant, r.Key = text(0), text(1), text(5), text(6)
 	r.EventTime, r.Received = decodeTimes(number(2)), decodeTimes(number(3))
 	r.Role = make([]fairlead.Role, r.N)
 	for i, s := range text(4) {
-		r.Role[i] = fairlead.Role(s)
+		if s == string(fairlead.RoleLive) {
+			r.Role[i] = fairlead.RoleLive // does not hold on to the message
+		} else {
+			r.Role[i] = fairlead.Role(s)
+		}
 	}
-	r.Tags = make([]map[string]string, r.N)
+	r.Tags = noTags[:r.N:r.N]
 	for i, s := range text(7) {
 		if s == "" {
 			continue
+		}
+		if &r.Tags[0] == &noTags[0] {
+			r.Tags = make([]map[string]string, r.N)
 		}
 		if err := json.Unmarshal([]byte(s), &r.Tags[i]); err != nil {
 			return fmt.Errorf("tags of row %d: %w", i, err)

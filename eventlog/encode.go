@@ -137,14 +137,16 @@ var metaFields = []arrow.Field{
 
 func encodeMeta(preds []*fairlead.Prediction, n int, policy *keep.Policy) ([]arrow.Field, []arrow.Array) {
 	text := func(get func(p *fairlead.Prediction, i int) string) arrow.Array {
-		b := array.NewBinaryBuilder(memory.DefaultAllocator, arrow.BinaryTypes.Binary)
-		b.Reserve(n)
+		// A builder takes several times as long.
+		offsets, values := make([]int32, 1, n+1), []byte{}
 		for _, p := range preds {
 			for i := range p.Rows {
-				b.AppendString(get(p, i))
+				values = append(values, get(p, i)...)
+				offsets = append(offsets, int32(len(values))) // #nosec G115 -- MaxRows texts of some kilobytes
 			}
 		}
-		return b.NewArray()
+		buffers := []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets)), memory.NewBufferBytes(values)}
+		return array.NewBinaryData(array.NewData(arrow.BinaryTypes.Binary, n, buffers, nil, 0, 0))
 	}
 	number := func(get func(p *fairlead.Prediction, i int) int64) arrow.Array {
 		b := array.NewInt64Builder(memory.DefaultAllocator)

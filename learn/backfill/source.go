@@ -40,7 +40,7 @@ func (f *Fault) Error() string {
 }
 
 // BatchRows is how many rows a Source gives at a time at most.
-const BatchRows = 50_000
+const BatchRows = 61_440
 
 // Batch is some rows of a file, column by column in the order of Source.Columns.
 type Batch struct {
