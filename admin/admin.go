@@ -72,6 +72,9 @@ type Options struct {
 	Watermark   func(ctx context.Context, name fairlead.Name) (time.Time, error) // latest event time
 	References  References
 	Alerts      Alerts
+	Incidents   Incidents
+	Silences    Silences
+	Receivers   Receivers
 	SQL         SQL
 	Replay      Replay
 	Rows        Rows
@@ -118,6 +121,8 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerDrift(hapi)
 	s.registerMetrics(hapi)
 	s.registerAlerts(hapi)
+	s.registerIncidents(hapi)
+	s.registerSilences(hapi)
 	s.registerSQL(hapi)
 	s.registerReplay(hapi)
 	s.registerRows(hapi)

@@ -107,6 +107,12 @@ func (w *world) Explain(_ context.Context, id string) (api.AlertExplanation, err
 	return api.AlertExplanation{Alert: api.Alert{ID: id}}, w.fail
 }
 
+func (w *world) ExplainRows(ctx context.Context, id string) (api.AlertExplanation, error) {
+	e, err := w.Explain(ctx, id)
+	e.Examples = []api.ExampleRow{}
+	return e, err
+}
+
 func (w *world) Alerts(context.Context) ([]api.Alert, error) { return slices.Clone(w.alerts), w.fail }
 
 func (w *world) SQL(_ context.Context, _ string, limit int) (api.SQLAnswer, error) {

@@ -272,6 +272,18 @@ type Alert struct {
 	Resolved   time.Time `json:"resolved,omitzero" doc:"event time"`
 	Message    string    `json:"message"`
 	Planted    string    `json:"planted,omitempty" doc:"title of the planted incident it falls into"`
+
+	Incident     string           `json:"incident,omitempty" doc:"id of the incident that it is part of; absent while it is pending"`
+	Acknowledged *Acknowledgement `json:"acknowledged,omitempty" doc:"of its incident"`
+	Silenced     *SilencedBy      `json:"silenced,omitempty" doc:"the silence that covers it at this moment"`
+}
+
+// SilencedBy is why nobody is told of an alert.
+type SilencedBy struct {
+	ID     string    `json:"id" doc:"of the silence"`
+	Reason string    `json:"reason"`
+	By     string    `json:"by"`
+	Until  time.Time `json:"until,omitzero"`
 }
 
 // PushAnswer answers POST /api/v1/models/{name}/versions?alias=, whose body is an .onnx file

@@ -67,12 +67,16 @@ type App struct {
 	annotations  *annotations
 	books        *books
 	segments     *segments
+	desk         *desk   // what people said of alerts
+	sender       *sender // of messages to receivers
+	notifier     *notifier
 	sent         sentIDs
 	backlog      backlog  // of past predictions that stream in
 	described    sync.Map // registry.Entry → api.ModelVersion
 	examples     sync.Map // fairlead.Digest → api.ModelExample
 	tested       sync.Map // versions that passed their tests, with what they were compared with
 	testing      turns    // of tests
+	asking       turns    // of explanations that ask a model again
 	listener     net.Listener
 	defaultModel atomic.Pointer[string] // of the cloud's contract
 	replaying    atomic.Bool            // one at a time
@@ -114,6 +118,7 @@ func (a *App) plan() []lifecycle.Part {
 		part("event log", a.startEvents, func(context.Context) error { return a.events.Close() }),
 		part("deployments", a.startDeployments, func(context.Context) error { return errors.Join(a.pipelines.close(), a.deployer.close()) }),
 		lifecycle.Loop("watch", a.watchLoop),
+		lifecycle.Loop("notifications", a.notifyLoop),
 		lifecycle.Loop("trimming", a.trimLoop),
 		lifecycle.Loop("tidying up", a.tidyLoop),
 		lifecycle.Loop("rollouts", func(ctx context.Context) { a.rollouts.run(ctx) }),
@@ -179,7 +184,7 @@ func (a *App) startStore(ctx context.Context) error {
 
 func (a *App) startDeployments(ctx context.Context) error {
 	buckets := map[string]*eventlog.KV{}
-	for _, name := range []string{"models", "deployments", "rollouts", "pipelines", "alerts", "annotations", "segments"} {
+	for _, name := range []string{"models", "deployments", "rollouts", "pipelines", "alerts", "annotations", "segments", "notify"} {
 		kv, err := a.events.KV(ctx, name)
 		if err != nil {
 			return err
@@ -220,6 +225,9 @@ func (a *App) startDeployments(ctx context.Context) error {
 		cores: runtime.GOMAXPROCS(0), host: thisHost(a.runtime.Version()), memory: a.runtime.Memory, trees: a.config.Trees,
 	}
 	if a.deployer.redactKey, err = a.config.redactKey(); err != nil {
+		return err
+	}
+	if err = a.openNotify(buckets["notify"]); err != nil {
 		return err
 	}
 	a.registry.UsedBy(a.deployer.uses)

@@ -54,6 +54,9 @@ type Config struct {
 
 	RequireTests RequireTests // which models go live only when they pass their tests; the zero value: none
 
+	Notify      Notify // who is told of incidents; the zero value: nobody
+	ExternalURL string // of the page as people reach it, for links in what they are told; empty: none
+
 	StopWithin time.Duration // a clean stop takes at most this long
 
 	cloud *cloud.Contract // what the cloud expects that this runs in; nil: none

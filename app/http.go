@@ -67,7 +67,7 @@ func (a *App) handler() http.Handler {
 	mux.Handle("/V1/", inference) // TensorFlow Serving's paths know no case
 	admin.New(mux, admin.Options{
 		Version: a.config.Version, Log: a.log, Now: time.Now, Names: a.deployer.Names, Live: a.deployer.Live, Status: a.status,
-		Models: a, Aliases: a, Versions: a, Upkeep: a, Transfer: a, Signing: a, Testing: a, Deployments: a, Desired: a, Rollouts: a.rollouts, History: a.rollouts, Labels: a, Backfill: a, Events: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, SQL: a, Rows: a, Export: a, Segments: a, Cube: a, Replay: a,
+		Models: a, Aliases: a, Versions: a, Upkeep: a, Transfer: a, Signing: a, Testing: a, Deployments: a, Desired: a, Rollouts: a.rollouts, History: a.rollouts, Labels: a, Backfill: a, Events: a, Findings: findings{a.store}, Watermark: a.watermark, References: a.deployer, Alerts: a, Incidents: a, Silences: a, Receivers: a, SQL: a, Rows: a, Export: a, Segments: a, Cube: a, Replay: a,
 		MaxUpload: a.config.MaxUpload, Pipelines: a.pipelines,
 	})
 	mux.HandleFunc("GET /healthz", a.health)
@@ -115,7 +115,7 @@ func (a *App) metrics() http.Handler {
 	if a.cache != nil {
 		reg.MustRegister(a.cache)
 	}
-	reg.MustRegister(a.pipelines)
+	reg.MustRegister(a.pipelines, alertGauges{a}, a.notifier)
 	if a.tracer != nil {
 		reg.MustRegister(a.tracer)
 	}

@@ -157,8 +157,20 @@ func (a *App) Append(ctx context.Context, labels []fairlead.Label) error {
 	return err
 }
 
-// Alerts implements admin.Alerts.
+// Alerts implements admin.Alerts. While the state is out of reach nobody knows who acknowledged or silenced what.
 func (a *App) Alerts(ctx context.Context) ([]api.Alert, error) {
+	all, err := a.listAlerts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.annotateAlerts(ctx, all); err != nil {
+		a.log.Warn("alerts are listed without their incidents", "err", err)
+	}
+	return all, nil
+}
+
+// listAlerts has the latest onset first.
+func (a *App) listAlerts(ctx context.Context) ([]api.Alert, error) {
 	out := []api.Alert{}
 	for _, name := range a.deployer.Names() {
 		book, err := a.books.Load(ctx, name)
@@ -189,7 +201,7 @@ func alertOf(x alert.Alert, marks []api.Annotation) api.Alert {
 }
 
 func (a *App) firing(ctx context.Context) (map[fairlead.Name]int, error) {
-	all, err := a.Alerts(ctx)
+	all, err := a.listAlerts(ctx)
 	count := map[fairlead.Name]int{}
 	for _, x := range all {
 		if x.State == string(alert.Firing) {

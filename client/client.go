@@ -73,7 +73,12 @@ func (c *Client) Alerts(ctx context.Context, state string) ([]api.Alert, error) 
 	return get[[]api.Alert](ctx, c, "/api/v1/alerts", q)
 }
 
-// ExplainAlert says what is known of an alert.
+// ExplainAlertBriefly says what the monitor has measured about an alert.
+func (c *Client) ExplainAlertBriefly(ctx context.Context, id string) (api.AlertExplanation, error) {
+	return get[api.AlertExplanation](ctx, c, "/api/v1/alerts/explain", url.Values{"id": {id}, "brief": {"true"}})
+}
+
+// ExplainAlert says what is known of an alert, rows and the model asked as well: half a minute at most.
 func (c *Client) ExplainAlert(ctx context.Context, id string) (api.AlertExplanation, error) {
 	return get[api.AlertExplanation](ctx, c, "/api/v1/alerts/explain", url.Values{"id": {id}})
 }

@@ -41,6 +41,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.config.NATS.Replicas, "nats-replicas", f.config.NATS.Replicas, "NATS servers that keep each message: 3 outlive the loss of one")
 	flags.StringVar(&f.config.NATS.Prefix, "nats-prefix", f.config.NATS.Prefix, "start of the names of streams and buckets; servers with the same one are one installation")
 	flags.IntVar(&f.config.NATS.StreamMB, "nats-stream-mb", f.config.NATS.StreamMB, "size that each stream may have on the NATS servers")
+	flags.StringVar(&f.config.ExternalURL, "external-url", "", "address of the page as people reach it, for links in what they are told (default: no links)")
 	flags.StringVar(&f.config.Debug, "debug", "", "address of Go's profiler, /debug/pprof (default: off)")
 	flags.StringVar(&f.config.Library, "library", "", "ONNX Runtime's shared library (default: beside the binary)")
 	flags.StringVar(&f.config.Record, "record", f.config.Record, "predictions that are counted and stored: all or none")
@@ -59,7 +60,7 @@ func (f *serveFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.config.Slow, "access-log-slow", f.config.Slow, "requests as slow as this are always in the access log; 0: none are slow")
 	flags.DurationVar(&f.config.MaxLag, "max-lag", f.config.MaxLag, "how far storing and watching may fall behind while serving needs the processors; 0: not at all")
 	flags.StringVar(&f.cloud, "cloud", "", "run as the serving container of a cloud: auto, none, sagemaker, vertex or azure (default: $FAIRLEAD_CLOUD, else auto)")
-	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, limits, require_signed and require_tests")
+	flags.StringVar(&f.file, "config", "", "YAML file with the same keys as the flags, limits, notify, require_signed and require_tests")
 	flags.StringVar(&f.level, "log", "info", "debug, info, warn or error")
 }
 
@@ -79,6 +80,12 @@ func (f *serveFlags) load(flags *pflag.FlagSet) error {
 	for key, value := range keys {
 		if key == "limits" {
 			if err := f.limits(value); err != nil {
+				return err
+			}
+			continue
+		}
+		if key == "notify" {
+			if err := f.notify(value); err != nil {
 				return err
 			}
 			continue
@@ -122,6 +129,29 @@ func (f *serveFlags) limits(value any) error {
 			Hintf("for example: limits: {clients: [{match: \"*\", rate: 100, burst: 200, concurrency: 16}], models: [{match: flights, concurrency: 64}]}")
 	}
 	return nil
+}
+
+// notify reads who is told of incidents.
+func (f *serveFlags) notify(value any) error {
+	raw, err := yaml.Marshal(value)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	err = d.Decode(&f.config.Notify)
+	var moment *time.ParseError
+	switch {
+	case errors.As(err, &moment):
+		err = fmt.Errorf("expected a moment such as 2026-03-05T22:00:00Z, came `%s`", moment.Value)
+	case err == nil && len(f.config.Notify.Receivers) == 0:
+		err = errors.New("it names no receivers")
+	}
+	if err != nil {
+		return fairlead.Invalid("%s: notify: %s", f.file, plainYAML(err)).
+			Hintf("for example: notify: {receivers: [{name: oncall, type: slack, url: \"${SLACK_URL}\", min_harm: moves, repeat: 4h}]}")
+	}
+	return f.config.Notify.Check()
 }
 
 // requireSigned reads which versions are taken into service only with a signature.

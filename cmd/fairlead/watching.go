@@ -2,14 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fairlead-ml/fairlead/api"
-	"github.com/fairlead-ml/fairlead/client"
 )
 
 // windows are the flags that choose windows.
@@ -150,7 +147,7 @@ func alertsCommand() *cobra.Command {
 	var t talk
 	var state string
 	cmd := t.command(&cobra.Command{
-		Use: "alerts", Short: "List alerts", Args: cobra.NoArgs,
+		Use: "alerts", Short: "List alerts; acknowledge, silence and explain them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := t.client()
 			if err != nil {
@@ -160,62 +157,14 @@ func alertsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.out.print(cmd.OutOrStdout(), alerts, "STATE|DEPLOYMENT|COLUMN|ONSET|LAST|RESOLVED|MESSAGE", func(add func(...any)) {
+			return t.out.print(cmd.OutOrStdout(), alerts, "STATE|DEPLOYMENT|COLUMN|ONSET|LAST|RESOLVED|WHO|MESSAGE|ID", func(add func(...any)) {
 				for _, a := range alerts {
-					add(a.State, a.Deployment, a.Column, a.Onset, a.Last, a.Resolved, a.Message)
+					add(a.State, a.Deployment, a.Column, a.Onset, a.Last, a.Resolved, whoCares(a.Acknowledged, a.Silenced), a.Message, a.ID)
 				}
 			})
 		},
 	}, true)
 	cmd.Flags().StringVar(&state, "state", "", "only pending, firing or resolved ones")
-	cmd.AddCommand(explainAlertCommand())
+	cmd.AddCommand(alertsSubcommands()...)
 	return cmd
-}
-
-func explainAlertCommand() *cobra.Command {
-	var t talk
-	cmd := t.command(&cobra.Command{
-		Use: "explain ID", Short: "Say what is known of an alert: its course, what moved with it, what it did, what to do",
-		Example: "  fairlead alerts explain flights/distance/2001-03-08T14:00:00Z", Args: cobra.ExactArgs(1),
-		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			e, err := c.ExplainAlert(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if t.out.format != "table" {
-				return t.out.print(cmd.OutOrStdout(), e, "", nil)
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), explanationText(e))
-			return err
-		}),
-	}, true)
-	cmd.GroupID = "" // groups are the root's
-	return cmd
-}
-
-// explanationText is for a terminal.
-func explanationText(e api.AlertExplanation) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\ncourse   %s", e.Text, e.Course.Kind)
-	if e.Course.Kind != "none" {
-		fmt.Fprintf(&b, ", %.0f%% sure", 100*e.Course.Confidence)
-	}
-	if e.Course.Provisional {
-		b.WriteString(", provisional")
-	}
-	fmt.Fprintf(&b, "\nharm     %s\nrests on %d rows in %d of %d windows; PSI %.3f, chance alone gives up to %.3f; rule: %s\n",
-		e.Harm, e.Sure.Rows, e.Sure.Drifted, e.Sure.Windows, e.Sure.PSI, e.Sure.Floor, e.Sure.Rule)
-	for _, s := range e.Shares {
-		fmt.Fprintf(&b, "  %5.1f%% → %5.1f%%  %s (%.0f%% of the drift)\n", 100*s.Before, 100*s.Now, s.Label, 100*s.Part)
-	}
-	for _, f := range e.Effects {
-		fmt.Fprintf(&b, "  %s %.3f → %.3f\n", f.What, f.Before, f.Since)
-	}
-	for _, a := range e.Advice {
-		fmt.Fprintf(&b, "- %s\n", a)
-	}
-	if len(e.Together) > 0 {
-		fmt.Fprintf(&b, "one incident with %s\n", strings.Join(e.Together, ", "))
-	}
-	return b.String()
 }

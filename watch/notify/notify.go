@@ -4,14 +4,8 @@
 package notify
 
 import (
-	"cmp"
-	"maps"
-	"math"
-	"path"
 	"slices"
 	"time"
-
-	"github.com/fairlead-ml/fairlead"
 )
 
 // State of an incident.
@@ -23,9 +17,18 @@ const (
 	Resolved State = "resolved"
 )
 
+// Member is one alert of an incident. Times are event time.
+type Member struct {
+	ID     string    `json:"id"`
+	Column string    `json:"column"`
+	Onset  time.Time `json:"onset"`
+	Last   time.Time `json:"last"` // start of the last drifted window
+	Firing bool      `json:"firing"`
+}
+
 // Incident is alerts of one deployment that began together.
 type Incident struct {
-	ID         string    `json:"id"` // of its first alert
+	ID         string    `json:"id"` // of its first alert when somebody was first told of it
 	Deployment string    `json:"deployment"`
 	State      State     `json:"state"`
 	Harm       string    `json:"harm"` // hurts, moves, unknown, quiet
@@ -33,14 +36,36 @@ type Incident struct {
 	Text       string    `json:"text"`
 	Advice     []string  `json:"advice,omitempty"`
 	Columns    []string  `json:"columns"`
+	Alerts     []Member  `json:"alerts"`
 	Since      time.Time `json:"since"`
 	Until      time.Time `json:"until,omitzero"` // event time
 	Link       string    `json:"link,omitempty"`
 	Muted      string    `json:"-"` // why nobody is to be told: acknowledged, silenced; "": somebody is
 }
 
+// same says whether two lists of alerts are of one incident: they share an alert, or one of a column at the same time. Late rows move
+// an onset, and with it the alert's id.
+func same(a, b []Member) bool {
+	return shares(a, b) || slices.ContainsFunc(a, func(x Member) bool {
+		return slices.ContainsFunc(b, func(y Member) bool {
+			return x.Column == y.Column && overlap(x, y)
+		})
+	})
+}
+
+func overlap(x, y Member) bool { return !x.Onset.After(y.Last) && !y.Onset.After(x.Last) }
+
+func shares(a, b []Member) bool {
+	return slices.ContainsFunc(a, func(x Member) bool {
+		return slices.ContainsFunc(b, func(y Member) bool { return x.ID == y.ID })
+	})
+}
+
 // harms are ordered by what they do.
 var harms = []string{"quiet", "unknown", "moves", "hurts"}
+
+// worst is the harm that receivers hear of even when they were told already.
+const worst = "hurts"
 
 // Receiver is somebody who is told.
 type Receiver struct {
@@ -61,120 +86,51 @@ func (r *Receiver) wants(i *Incident) bool {
 	if r.MinHarm != "" && slices.Index(harms, i.Harm) < slices.Index(harms, r.MinHarm) {
 		return false
 	}
-	return len(r.Deployments) == 0 || slices.ContainsFunc(r.Deployments, func(pattern string) bool {
-		ok, err := path.Match(pattern, i.Deployment)
-		return ok && err == nil
-	})
+	return len(r.Deployments) == 0 || slices.ContainsFunc(r.Deployments, func(pattern string) bool { return Match(pattern, i.Deployment) })
 }
 
-// Check says what is wrong with receivers; the error is CodeInvalid.
-func Check(receivers []Receiver) error {
-	names := map[string]bool{}
-	for n, r := range receivers {
-		fail := func(hint, format string, args ...any) error {
-			return fairlead.Invalid("notify: receiver %s: "+format, append([]any{cmp.Or(r.Name, "number "+string(rune('1'+n)))}, args...)...).Hintf("%s", hint)
-		}
-		switch {
-		case r.Name == "" || names[r.Name]:
-			return fail("each needs a name of its own", "it has no name, or another one's")
-		case r.MinHarm != "" && !slices.Contains(harms, r.MinHarm):
-			return fail("quiet, unknown, moves or hurts", "min_harm %q is not known", r.MinHarm)
-		case !slices.Contains([]string{"webhook", "slack", "email", "alertmanager"}, r.Type):
-			return fail("webhook, slack, email or alertmanager", "type %q is not known", r.Type)
-		case r.URL == "":
-			return fail("for example https://hooks.example.com/x, or smtp://mail.example.com:587", "it has no url")
-		case r.Type == "email" && (r.From == "" || len(r.To) == 0):
-			return fail("from: fairlead@example.com, to: [oncall@example.com]", "an e-mail needs from and to")
-		case r.Repeat < 0:
-			return fail("for example 4h", "repeat is negative")
-		}
-		for _, p := range r.Deployments {
-			if _, err := path.Match(p, ""); err != nil {
-				return fail("* stands for any text, as in shop-*", "pattern %q is broken", p)
-			}
-		}
-		names[r.Name] = true
+// repeat is how often it is told again.
+func (r *Receiver) repeat() time.Duration {
+	if r.Repeat == 0 && r.Type == "alertmanager" {
+		return alertmanagerRepeat
 	}
-	return nil
+	return r.Repeat
 }
 
-// told is what a receiver knows of an incident.
-type told struct {
-	State State     `json:"state,omitempty"` // "": nothing yet
-	At    time.Time `json:"at,omitzero"`
-	Tries int       `json:"tries,omitempty"` // in vain, since
-	Next  time.Time `json:"next,omitzero"`
-}
+// alertmanagerRepeat is shorter than the five minutes after which an Alertmanager takes for resolved what it does not hear of.
+const alertmanagerRepeat = 3 * time.Minute
 
-// Ledger is what everybody has been told. It is JSON-serialisable; the zero value is an empty one.
-type Ledger struct {
-	Told map[string]map[string]told `json:"told,omitempty"` // by incident, then receiver
+// Match says whether a text fits a pattern: * stands for any text, ? for one character.
+func Match(pattern, text string) bool {
+	p, t := []rune(pattern), []rune(text)
+	star, mark := -1, 0
+	i, k := 0, 0
+	for k < len(t) {
+		switch {
+		case i < len(p) && p[i] == '*':
+			star, mark = i, k
+			i++
+		case i < len(p) && (p[i] == '?' || p[i] == t[k]):
+			i, k = i+1, k+1
+		case star >= 0: // the last * takes one more
+			mark++
+			i, k = star+1, mark
+		default:
+			return false
+		}
+	}
+	for i < len(p) && p[i] == '*' {
+		i++
+	}
+	return i == len(p)
 }
 
 // Delivery is one message to one receiver.
 type Delivery struct {
+	ID       string // the same when it is sent again after a failure, so that a receiver may know it
 	Receiver string
 	Incident Incident
 	Again    bool // it was told before and still fires
-}
-
-// Due are the messages that are to be sent now, in the order of the incidents. An incident that was over before anybody heard of it
-// is not news.
-func (l *Ledger) Due(now time.Time, incidents []Incident, receivers []Receiver) []Delivery {
-	var due []Delivery
-	for i := range incidents {
-		in := &incidents[i]
-		for r := range receivers {
-			to := &receivers[r]
-			known := l.Told[in.ID][to.Name]
-			news := known.State != in.State
-			switch {
-			case !to.wants(in) || now.Before(known.Next):
-				continue
-			case in.Muted != "" && in.State == Firing: // the end of what was told is told all the same
-				continue
-			case known.State == "" && in.State == Resolved:
-				continue
-			case !news && !(in.State == Firing && to.Repeat > 0 && now.Sub(known.At) >= to.Repeat):
-				continue
-			}
-			due = append(due, Delivery{to.Name, *in, !news})
-		}
-	}
-	return due
-}
-
-// First and longest wait after a failure.
-const (
-	firstWait = 5 * time.Second
-	lastWait  = 15 * time.Minute
-)
-
-// Sent takes the result of a delivery. After a failure it is due again later, ever more rarely; chance, in [0,1), spreads receivers that
-// failed together.
-func (l *Ledger) Sent(d Delivery, now time.Time, failed bool, chance float64) {
-	if l.Told == nil {
-		l.Told = map[string]map[string]told{}
-	}
-	if l.Told[d.Incident.ID] == nil {
-		l.Told[d.Incident.ID] = map[string]told{}
-	}
-	t := l.Told[d.Incident.ID][d.Receiver]
-	if failed {
-		wait := math.Min(float64(lastWait), float64(firstWait)*math.Pow(2, float64(min(t.Tries, 20))))
-		t.Tries++
-		t.Next = now.Add(time.Duration(wait * (0.75 + 0.5*chance)))
-	} else {
-		t = told{State: d.Incident.State, At: now}
-	}
-	l.Told[d.Incident.ID][d.Receiver] = t
-}
-
-// Forget drops incidents that are not listed any more.
-func (l *Ledger) Forget(incidents []Incident) {
-	listed := map[string]bool{}
-	for _, i := range incidents {
-		listed[i.ID] = true
-	}
-	maps.DeleteFunc(l.Told, func(id string, _ map[string]told) bool { return !listed[id] })
+	Test     bool // somebody tries the receiver out
+	hurt     bool // it was told that it hurts
 }
