@@ -4,20 +4,25 @@ import "time"
 
 // AlertExplanation answers GET /api/v1/alerts/explain?id=.
 type AlertExplanation struct {
-	Alert    Alert          `json:"alert"`
-	Text     string         `json:"text" doc:"all of it in a few sentences"`
-	Harm     string         `json:"harm" enum:"hurts,moves,unknown,quiet" doc:"hurts: performance, realised or estimated, has fallen; moves: predictions have moved; quiet: neither"`
-	Course   Course         `json:"course"`
-	Since    time.Time      `json:"since"`
-	Until    time.Time      `json:"until,omitzero" doc:"of drift that is over"`
-	Sure     Sureness       `json:"sure"`
-	Shares   []ValueShare   `json:"shares" doc:"values and ranges that make most of the drift, the largest part first"`
-	Related  []RelatedDrift `json:"related" doc:"columns that moved at the same time"`
-	Effects  []Effect       `json:"effects" doc:"the model before the drift and since"`
-	Changes  []Change       `json:"changes" doc:"versions that went live and notes near the onset"`
-	Advice   []string       `json:"advice"`
-	Incident string         `json:"incident" doc:"id of the first alert of those that began together"`
-	Together []string       `json:"together" doc:"ids of the others"`
+	Alert   Alert          `json:"alert"`
+	Text    string         `json:"text" doc:"all of it in a few sentences"`
+	Harm    string         `json:"harm" enum:"hurts,moves,unknown,quiet" doc:"hurts: performance, realised or estimated, has fallen; moves: predictions have moved; quiet: neither"`
+	Course  Course         `json:"course"`
+	Since   time.Time      `json:"since"`
+	Until   time.Time      `json:"until,omitzero" doc:"of drift that is over"`
+	Sure    Sureness       `json:"sure"`
+	Shares  []ValueShare   `json:"shares" doc:"values and ranges that make most of the drift, the largest part first"`
+	Related []RelatedDrift `json:"related" doc:"columns that moved at the same time"`
+	Effects []Effect       `json:"effects" doc:"the model before the drift and since"`
+	Changes []Change       `json:"changes" doc:"versions that went live and notes near the onset"`
+	Advice  []string       `json:"advice"`
+
+	Carried  *Concentration  `json:"carried,omitempty" doc:"which rows the change is in; absent from a brief explanation"`
+	Impact   *Counterfactual `json:"impact,omitempty" doc:"what the change does to predictions; absent from a brief explanation"`
+	Examples []ExampleRow    `json:"examples,omitempty" doc:"rows that show the change best, at most 5"`
+
+	Incident string   `json:"incident" doc:"id of the first alert of those that began together"`
+	Together []string `json:"together" doc:"ids of the others"`
 }
 
 // Course is what a drift looks like over time.

@@ -113,7 +113,19 @@ func (s *Store) Recorded(ctx context.Context, r Recording, begin func(rows int),
 
 func recordedQuery(r Recording, known map[RecordedField][]string, share float64) string {
 	parts := []string{`event_time`, `seq`, `prediction_id`, `version`, `score`, `predicted`, `latency_us`}
-	for _, f := range r.Fields {
+	parts = append(parts, fieldExpressions(r.Fields, known)...)
+	query := `SELECT ` + strings.Join(parts, ", ") + ` FROM ` + rowsOf(r.Deployment) + `
+		WHERE role <> 'shadow' AND event_time >= ? AND event_time < ? AND (event_time > ? OR seq > ?)`
+	if share < 1 {
+		query += fmt.Sprintf(` AND hash(prediction_id) %% 1000000 < %d`, int(math.Ceil(share*1e6)))
+	}
+	return query + fmt.Sprintf(` ORDER BY event_time, seq LIMIT %d`, recordedPage)
+}
+
+// fieldExpressions select fields; NULL for one that no row holds.
+func fieldExpressions(fields []RecordedField, known map[RecordedField][]string) []string {
+	var parts []string
+	for _, f := range fields {
 		switch columns := known[f]; {
 		case len(columns) == 0 && f.Output && strings.EqualFold(f.Name, "score"): // the system column holds it
 			parts = append(parts, `score`)
@@ -129,12 +141,7 @@ func recordedQuery(r Recording, known map[RecordedField][]string, share float64)
 			parts = append(parts, `coalesce(`+strings.Join(texts, ", ")+`)`)
 		}
 	}
-	query := `SELECT ` + strings.Join(parts, ", ") + ` FROM ` + rowsOf(r.Deployment) + `
-		WHERE role <> 'shadow' AND event_time >= ? AND event_time < ? AND (event_time > ? OR seq > ?)`
-	if share < 1 {
-		query += fmt.Sprintf(` AND hash(prediction_id) %% 1000000 < %d`, int(math.Ceil(share*1e6)))
-	}
-	return query + fmt.Sprintf(` ORDER BY event_time, seq LIMIT %d`, recordedPage)
+	return parts
 }
 
 func (s *Store) recordedPage(ctx context.Context, query string, fields int, after time.Time, seq int64, to time.Time) (*RecordedBatch, time.Time, int64, error) {

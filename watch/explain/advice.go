@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fairlead-ml/fairlead/watch/shape"
@@ -29,6 +30,22 @@ func advise(in Input, e Explanation) []string {
 		case s.Now > 0.95 && s.Before < 0.5:
 			add("nearly all rows have one value of %s (%s): it may be frozen", in.Column, s.Label)
 		}
+	}
+	output := slices.ContainsFunc(in.Columns, func(c Column) bool { return c.Name == in.Column && c.Output })
+	if c := in.Carried; c != nil {
+		for k, x := range c.Carriers {
+			switch {
+			case !x.Values:
+				add("%s: %s of the rows now, %s before: ask whether there are to be so many; %s follows", x.Label, percent(x.Rows), percent(x.RowsBefore), in.Column)
+			case k == 0 && output:
+				add("look first at the rows with %s", x.Label)
+			case k == 0:
+				add("look first at what feeds %s of %s", in.Column, x.Label)
+			}
+		}
+	}
+	if m := in.Impact; m != nil && m.Fault != nil && m.Fault.Low > leastShare {
+		add("if the new values of %s are false, they cost %s of accuracy: mend the source before you retrain", in.Column, percent(m.Fault.Value))
 	}
 	if len(e.Related) >= 3 {
 		add("%d other columns moved at the same time: look for what they have in common, a source or a join", len(e.Related))

@@ -5,12 +5,10 @@ package explain
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"time"
 
-	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/watch/shape"
 )
 
@@ -62,6 +60,9 @@ type Input struct {
 	Shares      []Share // of the alert's column: the reference's, and those of the drifted windows
 	Changes     []Change
 	Rule        string // "PSI 0.2, two hours in a row"
+
+	Carried *Concentration // nil: nobody looked
+	Impact  *Impact        // nil: nobody asked the model
 }
 
 // Sureness is what the alert rests on.
@@ -104,6 +105,7 @@ type Explanation struct {
 	Harm    Harm        `json:"harm"`
 	Advice  []string    `json:"advice"`
 	Text    string      `json:"text"`
+	Flips   float64     `json:"flips,omitempty"` // share of the decisions that the change turns, if that is clear
 }
 
 // Harm ranks alerts by what they do.
@@ -149,7 +151,10 @@ func Explain(in Input) Explanation {
 			e.Changes = append(e.Changes, c)
 		}
 	}
-	e.Harm = harm(e)
+	e.Harm = harmOf(harm(e), in.Impact)
+	if in.Impact != nil && in.Impact.Clear && in.Impact.Flips != nil {
+		e.Flips = in.Impact.Flips.Value
+	}
 	e.Advice = advise(in, e)
 	e.Text = sentence(in, e)
 	return e
@@ -314,6 +319,23 @@ func harm(e Explanation) Harm {
 	return worst
 }
 
+// harmOf is the harm with what the model says when it is asked again: it knows of a move before windows show it, and that there is
+// none where there are too few windows.
+func harmOf(seen Harm, asked *Impact) Harm {
+	switch {
+	case asked == nil || asked.Reason != "" || seen == Hurts:
+		return seen
+	case asked.Clear:
+		return Moves
+	case seen == Unknown && asked.Rows >= enoughAsked:
+		return Quiet
+	}
+	return seen
+}
+
+// enoughAsked is how many rows show that predictions do not move.
+const enoughAsked = 500
+
 func mean(v []float64) float64 {
 	sum := 0.0
 	for _, x := range v {
@@ -342,11 +364,11 @@ func median(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// Rank orders explained alerts: what hurts first, then the larger drift above its noise.
+// Rank orders explained alerts: what hurts first, then what turns more decisions, then the larger drift above its noise.
 func Rank(a, b Explanation) int {
 	order := []Harm{Hurts, Moves, Unknown, Quiet}
 	return cmp.Or(cmp.Compare(slices.Index(order, a.Harm), slices.Index(order, b.Harm)),
-		-cmp.Compare(a.Sure.PSI-a.Sure.Floor, b.Sure.PSI-b.Sure.Floor))
+		-cmp.Compare(a.Flips, b.Flips), -cmp.Compare(a.Sure.PSI-a.Sure.Floor, b.Sure.PSI-b.Sure.Floor))
 }
 
 // Incident groups alerts of one deployment whose onsets lie near each other: what happens together has most often one cause.
@@ -366,71 +388,3 @@ func Incident(onsets []time.Time, grain time.Duration) []int {
 	}
 	return out
 }
-
-// sentence is the explanation in a few words.
-func sentence(in Input, e Explanation) string {
-	text := fmt.Sprintf("%s has drifted", in.Column)
-	if e.Shape.Kind != shape.None {
-		text += " (" + string(e.Shape.Kind)
-		if e.Shape.Provisional {
-			text += ", provisional"
-		}
-		text += ")"
-	}
-	text += " since " + moment(e.Since, in.Grain)
-	if in.Over {
-		text = fmt.Sprintf("%s drifted from %s to %s", in.Column, moment(e.Since, in.Grain), moment(e.Until, in.Grain))
-	}
-	if len(e.Shares) > 0 {
-		s := e.Shares[0]
-		text += fmt.Sprintf(": %s makes %s of the rows, %s before", s.Label, percent(s.Now), percent(s.Before))
-	}
-	text += "."
-	if names := relatedNames(e.Related); names != "" {
-		text += " With it: " + names + "."
-	}
-	for _, f := range e.Effects {
-		if f.Clear {
-			text += fmt.Sprintf(" The %s went from %s to %s.", f.What, percent(f.Before), percent(f.Since))
-		}
-	}
-	if e.Harm == Quiet {
-		text += " Neither predictions nor performance show it."
-	}
-	return text
-}
-
-func relatedNames(related []Related) string {
-	text := ""
-	for i, r := range related {
-		if i == 3 {
-			return text + fmt.Sprintf(" and %d more", len(related)-3)
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += r.Column
-		if r.Output {
-			text += " (what the model says)"
-		}
-	}
-	return text
-}
-
-func percent(x float64) string {
-	if math.Abs(x) < 0.0005 && x != 0 {
-		return "<0.1%"
-	}
-	return fmt.Sprintf("%.1f%%", 100*x)
-}
-
-// moment is the start of a window.
-func moment(t time.Time, grain time.Duration) string {
-	if grain >= 24*time.Hour {
-		return t.UTC().Format("2 January 2006")
-	}
-	return t.UTC().Format("2 January 2006 15:04")
-}
-
-// Name of a deployment's alert, as people write it.
-func Name(d fairlead.Name, column string) string { return string(d) + "/" + column }

@@ -171,17 +171,7 @@ func (c *ColumnCounts) addSpecial(x float64) {
 	}
 }
 
-func (c *ColumnCounts) addText(col *Column, s string) {
-	k := key(s)
-	slot, ok := col.slots[k]
-	if !ok {
-		slot = len(col.keys) // other
-		if !col.vocab.has(k) {
-			slot++ // unseen
-		}
-	}
-	c.Slots[slot]++
-}
+func (c *ColumnCounts) addText(col *Column, s string) { c.Slots[col.textSlot(s)]++ }
 
 // AddTable counts the rows from ≤ i < to of a table, by column name; a column that the table lacks counts as null, as
 // does one of the wrong kind. In a column of floats a null counts as NaN, because that is how a missing number reaches
