@@ -119,6 +119,7 @@ func New(mux *http.ServeMux, opt Options) huma.API {
 	s.registerLabels(hapi)
 	s.registerEvents(hapi)
 	s.registerDrift(hapi)
+	s.registerDriftReport(hapi)
 	s.registerMetrics(hapi)
 	s.registerAlerts(hapi)
 	s.registerIncidents(hapi)

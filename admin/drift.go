@@ -42,7 +42,8 @@ type References interface {
 	Rule(name fairlead.Name) alert.Rule
 }
 
-type windowsInput struct {
+// ByWindows says which windows of a deployment are meant.
+type ByWindows struct {
 	ByName
 	Grain   string    `query:"grain" enum:"hour,day" default:"day" doc:"size of the windows, in event time"`
 	From    time.Time `query:"from" doc:"first window start; absent: the latest windows"`
@@ -55,7 +56,7 @@ func (s *server) registerDrift(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "drift", Method: http.MethodGet, Path: "/api/v1/deployments/{name}/drift", Tags: []string{"drift"},
 		Summary: "Drift of every feature and output, window by window",
-	}, func(ctx context.Context, in *windowsInput) (*reply[api.Drift], error) {
+	}, func(ctx context.Context, in *ByWindows) (*reply[api.Drift], error) {
 		return replied(s.drift(ctx, in))
 	})
 	huma.Register(a, huma.Operation{
@@ -88,7 +89,7 @@ func (s *server) version(deployment string, v int) (fairlead.Name, fairlead.Vers
 	return name, live, err
 }
 
-func (s *server) drift(ctx context.Context, in *windowsInput) (api.Drift, error) {
+func (s *server) drift(ctx context.Context, in *ByWindows) (api.Drift, error) {
 	name, v, err := s.version(in.Name, in.Version)
 	if err != nil {
 		return api.Drift{}, err

@@ -20,12 +20,12 @@ func (s *server) registerMetrics(a huma.API) {
 		OperationID: "metrics", Method: http.MethodGet, Path: "/api/v1/deployments/{name}/metrics", Tags: []string{"metrics"},
 		Summary:     "Realised metrics over time, as labels arrive, beside what the scores promised before",
 		Description: "A point is provisional until 95 % of its predictions have their label, or the time that labels take (label.delay of the bundle) is over.",
-	}, func(ctx context.Context, in *windowsInput) (*reply[api.Metrics], error) {
+	}, func(ctx context.Context, in *ByWindows) (*reply[api.Metrics], error) {
 		return replied(s.metrics(ctx, in))
 	})
 }
 
-func (s *server) metrics(ctx context.Context, in *windowsInput) (api.Metrics, error) {
+func (s *server) metrics(ctx context.Context, in *ByWindows) (api.Metrics, error) {
 	name, v, err := s.version(in.Name, in.Version)
 	if err != nil {
 		return api.Metrics{}, err

@@ -227,7 +227,7 @@ func learnReference(ctx context.Context, session engine.Session, sig fairlead.Si
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	r, err := profile.Learn(sig.Fields(), table, labelled(sig, table, profile.Options{TimeColumn: clock}))
+	r, err := profile.Learn(sig.Fields(), table, labelled(sig, table, profile.Options{TimeColumn: clock, Inputs: sig.Inputs}))
 	if err != nil {
 		return nil, nil, nil, err
 	}

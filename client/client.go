@@ -52,12 +52,6 @@ func (c *Client) Deployments(ctx context.Context) ([]api.Deployment, error) {
 	return get[[]api.Deployment](ctx, c, "/api/v1/deployments", nil)
 }
 
-// Drift asks for a deployment's heat map; grain is "hour" or "day", limit the number of latest windows.
-func (c *Client) Drift(ctx context.Context, deployment, grain string, limit int) (api.Drift, error) {
-	q := url.Values{"grain": {grain}, "limit": {strconv.Itoa(limit)}}
-	return get[api.Drift](ctx, c, "/api/v1/deployments/"+url.PathEscape(deployment)+"/drift", q)
-}
-
 // Metrics asks for a deployment's realised metrics.
 func (c *Client) Metrics(ctx context.Context, deployment, grain string, limit int) (api.Metrics, error) {
 	q := url.Values{"grain": {grain}, "limit": {strconv.Itoa(limit)}}

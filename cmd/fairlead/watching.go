@@ -20,43 +20,6 @@ func (w *windows) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&w.limit, "limit", 7, "the latest so many windows")
 }
 
-func driftCommand() *cobra.Command {
-	var t talk
-	var w windows
-	cmd := t.command(&cobra.Command{
-		Use: "drift DEPLOYMENT", Short: "Show drift of every feature and output", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			d, err := c.Drift(cmd.Context(), args[0], w.grain, w.limit)
-			if err != nil {
-				return err
-			}
-			if t.out.format == "table" && d.Empty != "" {
-				fmt.Fprintln(cmd.OutOrStdout(), emptyText[d.Empty])
-				return nil
-			}
-			return t.out.print(cmd.OutOrStdout(), d, "WINDOW|COLUMN|N|PSI|NOISE 99.9%|KS|D1|JS|MISSING|UNSEEN|VERDICT", func(add func(...any)) {
-				for i, start := range d.Windows {
-					for _, col := range d.Columns {
-						if c := col.Cells[i]; c != nil {
-							verdict := c.Verdict
-							if c.Provisional {
-								verdict += " (open)"
-							}
-							add(start, col.Name, c.N, c.PSI, c.PSIFloor, c.KS, c.D1, c.JS, c.Missing, c.Unseen, verdict)
-						}
-					}
-				}
-			})
-		},
-	}, true)
-	w.register(cmd)
-	return cmd
-}
-
 var emptyText = map[string]string{
 	"no_reference": "This version has no reference to compare with: push it with --reference FILE.",
 	"no_data": "No window has been measured yet: predictions show up a second or two after they are made,\n" +

@@ -58,6 +58,9 @@ type Column struct {
 
 	Compat []ToolNumber `json:"compat,omitempty"` // what other tools give, where that was asked for
 
+	// DriftedWindows is in how many windows the rule of the live monitor found drift; where it is not 0, the rest is about these.
+	DriftedWindows int `json:"drifted_windows,omitempty"`
+
 	Series []Number     `json:"series,omitempty"` // PSI of each of the report's windows; null where there are too few rows
 	Shape  *shape.Drift `json:"shape,omitempty"`  // what the drift looks like over time
 	Since  string       `json:"since,omitempty"`  // the first window that differs
@@ -96,7 +99,8 @@ type Bin struct {
 // measured is what one column gave.
 type measured struct {
 	column             *Column // nil: a time
-	rules              int     // that were checked
+	projected          []Column
+	rules              int // that were checked
 	broken             []quality.Result
 	notes              []string
 	reference, current []float64 // values of the sample's rows, nil: it is left out
@@ -124,9 +128,8 @@ func (c *comparison) column(name string) (m measured, err error) {
 	c.draw(&m, ref, cur)
 	col, err := c.measure(name, ref, cur)
 	if err != nil { // it stops no other
-		nan := Number(math.NaN())
-		m.column = &Column{Name: name, Why: err.Error(), Bins: []Bin{}, PSI: nan, PSIDebiased: nan, PSIFloor: nan, P: nan, KS: nan,
-			KSFloor: nan, D1: nan, LInf: nan, JSDistance: nan, Hellinger: nan, W1: nan, W1Deviation: nan, ChiSquareP: nan}
+		col = unmeasured(name, err)
+		m.column = &col
 		return m, nil
 	}
 	col.w1(&m)
@@ -137,7 +140,18 @@ func (c *comparison) column(name string) (m measured, err error) {
 		col.Role = "label"
 	}
 	m.column = &col
+	m.projected = c.projections(ref, cur)
+	if m.projected != nil { // rows that are told apart by texts that never come again would look like another world
+		m.reference, m.current = nil, nil
+	}
 	return m, nil
+}
+
+// unmeasured is a column that could not be measured.
+func unmeasured(name string, err error) Column {
+	nan := Number(math.NaN())
+	return Column{Name: name, Why: err.Error(), Bins: []Bin{}, PSI: nan, PSIDebiased: nan, PSIFloor: nan, P: nan, KS: nan,
+		KSFloor: nan, D1: nan, LInf: nan, JSDistance: nan, Hellinger: nan, W1: nan, W1Deviation: nan, ChiSquareP: nan}
 }
 
 // alike makes texts of the numbers of one side, where the other has texts.

@@ -177,7 +177,7 @@ func (c *comparison) columns() error {
 		c.r.Quality = append(c.r.Quality, m.broken...)
 		c.r.Notes = append(c.r.Notes, m.notes...)
 		if m.column != nil {
-			c.r.Columns = append(c.r.Columns, *m.column)
+			c.r.Columns = append(append(c.r.Columns, *m.column), m.projected...)
 		}
 		if m.reference != nil {
 			c.sample.names = append(c.sample.names, c.names[i])
@@ -254,7 +254,7 @@ func (c *comparison) judge() {
 	for i, beyond := range drift.BenjaminiHochberg(p, c.o.FDR) {
 		col := &r.Columns[i]
 		col.Significant = beyond
-		col.Drifted = beyond && float64(col.PSIDebiased) >= c.o.Tolerance
+		col.Drifted = beyond && float64(col.PSIDebiased) >= c.o.Tolerance || col.DriftedWindows > 0
 		if col.Drifted {
 			r.Drifted++
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/fairlead-ml/fairlead"
 	"github.com/fairlead-ml/fairlead/watch/drift"
 	"github.com/fairlead-ml/fairlead/watch/profile"
-	"github.com/fairlead-ml/fairlead/watch/shape"
 )
 
 // Windows are the spans of event time over which the drift is followed.
@@ -201,14 +200,7 @@ func (c *comparison) follow(col *Column, l *profile.Layout, ref *profile.Counts,
 			col.Series[i] = Number(m.PSI)
 		}
 	}
-	if len(windows) < fewWindows {
-		return
-	}
-	d := shape.Label(series, weight, shape.Options{Periods: c.periods(), Season: math.Sqrt(c.o.Tolerance) / 2})
-	col.Shape = &d
-	if d.Kind != shape.None && d.Kind != shape.Periodic && d.Onset < len(c.times.starts) {
-		col.Since = c.times.starts[d.Onset].Format(time.RFC3339)
-	}
+	c.name(col, series, weight)
 }
 
 // periods are the seasons to look for.

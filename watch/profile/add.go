@@ -14,6 +14,7 @@ func (c *Counts) Add(l *Layout, p *fairlead.Prediction, rows []int) {
 		n = len(p.Rows)
 	}
 	c.N += uint64(n)
+	var projections projector
 	for i := range l.Columns {
 		col := &l.Columns[i]
 		tensors := p.Inputs
@@ -21,7 +22,13 @@ func (c *Counts) Add(l *Layout, p *fairlead.Prediction, rows []int) {
 			tensors = p.Outputs
 		}
 		t := fairlead.Find(tensors, col.Field.Tensor)
-		if !c.Columns[i].addTensor(col, t, rows, len(p.Rows)) {
+		counted := false
+		if col.Projection != "" {
+			counted = projections.add(&c.Columns[i], col, t, rows, len(p.Rows))
+		} else {
+			counted = c.Columns[i].addTensor(col, t, rows, len(p.Rows))
+		}
+		if !counted {
 			c.Columns[i].Null += uint64(n)
 		}
 	}
@@ -188,6 +195,12 @@ func (c *Counts) addRows(l *Layout, t *fairlead.Table, rows []int) {
 	c.N += uint64(len(rows))
 	for i := range l.Columns {
 		col, cc := &l.Columns[i], &c.Columns[i]
+		if col.Projection != "" {
+			if !cc.addProjected(col, t, rows) {
+				cc.Null += uint64(len(rows))
+			}
+			continue
+		}
 		source := t.Column(col.Name)
 		if source == nil {
 			cc.Null += uint64(len(rows))

@@ -162,6 +162,7 @@ func FuzzParseReference(f *testing.F) {
 	f.Add(encoded(f, learnOne(f, fairlead.Int64, 0, 1, 1)))
 	f.Add(encoded(f, learnText1(f, "a", "b", "a")))
 	f.Add(encoded(f, learnFlights(f, 15, 60)))
+	f.Add(projectedReference(f, func(*Column) {}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := ParseReference(reseal(b))
 		if err != nil {

@@ -2,6 +2,8 @@ package profile
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/fairlead-ml/fairlead"
 )
@@ -35,7 +37,7 @@ func (c *Column) encode(w *writer) {
 	w.string(c.Name)
 	w.string(c.Field.Tensor)
 	w.uvarint(uint64(c.Field.Index))
-	w.string(string(c.Field.Type))
+	w.string(c.typeName())
 	w.string(string(c.Field.Role))
 	w.bool(c.Output)
 	w.bool(c.Kind == Numeric)
@@ -68,6 +70,26 @@ func (c *Column) encode(w *writer) {
 	}
 }
 
+// projectionMark stands between the type and the projection of a column that has one; those without are as they always were.
+const projectionMark = "|"
+
+func (c *Column) typeName() string {
+	if c.Projection == "" {
+		return string(c.Field.Type)
+	}
+	return string(c.Field.Type) + projectionMark + string(c.Projection)
+}
+
+func (c *Column) decodeProjection(r *reader, p Projection) {
+	name, named := strings.CutSuffix(c.Name, "."+string(p))
+	known := slices.Contains(textProjections, p) || slices.Contains(tensorProjections, p)
+	if !known || !named || c.Field.Type != projectedType {
+		r.fail("column %q of type %q is no projection that is known: %q", c.Name, c.Field.Type, p)
+		return
+	}
+	c.Projection, c.Field.Name = p, name
+}
+
 func (c *Column) encodeUnit(w *writer) {
 	_, exp := math.Frexp(c.unit)
 	w.varint(int64(exp - 1))
@@ -86,7 +108,8 @@ func decodeColumn(r *reader) Column {
 	c := Column{Name: r.string(maxName), Kind: Categorical}
 	c.Field = fairlead.Field{Name: c.Name, Tensor: r.string(maxName)}
 	index := r.uvarint()
-	c.Field.Type = fairlead.DataType(r.string(maxName))
+	typeName, projection, made := strings.Cut(r.string(maxName), projectionMark)
+	c.Field.Type = fairlead.DataType(typeName)
 	c.Field.Role = fairlead.OutputRole(r.string(maxName))
 	c.Output = r.bool()
 	c.Field.Output = c.Output
@@ -95,6 +118,9 @@ func decodeColumn(r *reader) Column {
 		return c
 	}
 	c.Field.Index = int(index)
+	if made {
+		c.decodeProjection(r, Projection(projection))
+	}
 	if r.bool() {
 		c.Kind = Numeric
 	}

@@ -45,6 +45,8 @@ type Column struct {
 	Output bool
 	Field  fairlead.Field
 	Kind   Kind
+	// Projection is what of a value is counted; "": the value. Field is then the text or tensor, with the type of the numbers.
+	Projection Projection
 
 	edges []float64 // numeric: B+1 fine edges
 	atoms []bool    // numeric: fine bin j holds the single value edges[j]

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ type Options struct {
 	Label func(row int) (positive, known bool)
 	// Threshold of the decision: a score at or above it is positive.
 	Threshold float64
+	// Inputs of the model: of those that are wide tensors, such as images and embeddings, projections are counted that the table
+	// has a column for, named like "image.mean".
+	Inputs []fairlead.TensorSpec
 }
 
 // maxPhaseCells bounds the memory of the phases, 32 MiB; a model with more counters than that is compared with the
@@ -27,6 +31,7 @@ type Options struct {
 const maxPhaseCells = 1 << 22
 
 // Learn freezes the bins of every field that the table has and counts the table itself. Fields are found by name.
+// Texts that hardly repeat are not counted by value, for nearly all live ones would be unseen: their Projections are.
 // A field that is absent is skipped and named in Reference.Skipped.
 //
 // It fails with CodeInvalid for a table without rows, a table with none of the fields, a column of text for a numeric
@@ -37,6 +42,7 @@ func Learn(fields []fairlead.Field, t *fairlead.Table, opt Options) (*Reference,
 			Hintf("give a sample of the data that the model was trained or evaluated on")
 	}
 	r := &Reference{Layout: &Layout{}, Rows: t.Rows}
+	taken := func(name string) bool { return hasField(fields, name) || t.Column(name) != nil }
 	for _, f := range fields {
 		source := t.Column(f.Name)
 		if source == nil {
@@ -47,8 +53,17 @@ func Learn(fields []fairlead.Field, t *fairlead.Table, opt Options) (*Reference,
 		if err != nil {
 			return nil, err
 		}
-		r.Layout.Columns = append(r.Layout.Columns, col)
+		var more []Column
+		if f.Type == fairlead.Bytes && col.vocab.open && len(col.keys) == 0 { // free text
+			more = projectText(f, source, t.Rows, taken)
+		}
+		r.Layout.Columns = append(append(r.Layout.Columns, col), more...)
 	}
+	wide, err := projectTensors(opt.Inputs, t, func(name string) bool { return hasField(fields, name) })
+	if err != nil {
+		return nil, err
+	}
+	r.Layout.Columns = append(r.Layout.Columns, wide...)
 	if len(r.Layout.Columns) == 0 && len(fields) > 0 {
 		return nil, fairlead.Invalid("the reference has none of the model's columns: expected %s, found %s",
 			strings.Join(r.Skipped, ", "), strings.Join(t.Names(), ", ")).
@@ -62,6 +77,10 @@ func Learn(fields []fairlead.Field, t *fairlead.Table, opt Options) (*Reference,
 	r.count(t, times)
 	r.learnTruth(t, opt)
 	return r, nil
+}
+
+func hasField(fields []fairlead.Field, name string) bool {
+	return slices.ContainsFunc(fields, func(f fairlead.Field) bool { return f.Name == name })
 }
 
 func timesOf(t *fairlead.Table, name string) (*fairlead.TableColumn, error) {
@@ -141,6 +160,10 @@ func (c *Column) learnText(source *fairlead.TableColumn, rows int) {
 		if s, ok := text(source, i); ok {
 			seen[key(s)]++
 		}
+	}
+	if free(seen) {
+		c.vocab = &vocabulary{open: true}
+		return
 	}
 	keys := ranked(seen)
 	own := min(len(keys), ownCategories)

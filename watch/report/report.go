@@ -101,6 +101,19 @@ func state(c compare.Column) string {
 
 // course tells what the drift looks like over time.
 func course(r *compare.Report, c compare.Column) string {
+	text := named(r, c)
+	if c.DriftedWindows == 0 || r.Windows == nil {
+		return text
+	}
+	in := fmt.Sprintf("in %d of %s", c.DriftedWindows, count(len(r.Windows.Starts), r.Windows.Length))
+	if text == "" {
+		return in
+	}
+	return text + ", " + in
+}
+
+// named is the name of the course, and since when.
+func named(r *compare.Report, c compare.Column) string {
 	d := c.Shape
 	if d == nil || d.Kind == shape.None || !c.Drifted {
 		return ""
