@@ -38,6 +38,7 @@ type world struct {
 	signature   fairlead.Signature
 	onReference map[string]float64
 	findings    []watch.Finding
+	profiles    [][]byte // of each window
 	rows        []watch.MetricsRow
 	spans       []admin.Span
 	alerts      []api.Alert
@@ -101,7 +102,7 @@ func (w *world) Metrics(_ context.Context, s admin.Span) ([]watch.MetricsRow, er
 	return w.rows, w.fail
 }
 
-func (w *world) Profiles(context.Context, watch.Window) ([][]byte, error) { return nil, w.fail }
+func (w *world) Profiles(context.Context, watch.Window) ([][]byte, error) { return w.profiles, w.fail }
 
 func (w *world) Explain(_ context.Context, id string) (api.AlertExplanation, error) {
 	return api.AlertExplanation{Alert: api.Alert{ID: id}}, w.fail

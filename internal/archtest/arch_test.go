@@ -51,7 +51,7 @@ var rules = []rule{
 	{"watch/drift", nil, true},
 	{"watch/detect", []string{"watch/drift"}, true},
 	{"watch/shape", nil, true},
-	{"watch/quality", []string{".", "watch/profile"}, true},
+	{"watch/quality", []string{"."}, true},
 	{"watch/gbdt", nil, true},
 	{"watch/multivariate", []string{"watch/gbdt"}, true},
 	{"watch/estimate", []string{".", "watch/realised", "watch/gbdt", "watch/multivariate"}, true},
