@@ -62,15 +62,49 @@ function alerts() {
     const column = columns.find((c) => c.name === of[i.id]);
     const cell = measure(column, i.start, "hour", i.start + day)?.cell;
     const worst = measure(column, i.start + 12 * size.hour, "hour", t)?.cell ?? cell;
-    const over = t > i.end + 2 * size.hour;
+    const over = !desk.firing && t > i.end + 2 * size.hour;
     return {
       id: i.id, deployment: "flights", column: column.name, state: over ? "resolved" : "firing", measure: "psi", value: worst.psi_debiased, worst: worst.psi_debiased, threshold, floor: worst.psi_floor, n: worst.n, grain: "hour",
       onset: iso(i.start + 6 * size.hour), last: iso(Math.min(t, i.end) - size.hour), fired: iso(i.start + 8 * size.hour), resolved: over ? iso(i.end + 2 * size.hour) : "0001-01-01T00:00:00Z",
       message: `${column.name} has drifted: PSI ${worst.psi_debiased.toFixed(2)} against a threshold of ${threshold} and a noise floor of ${worst.psi_floor.toFixed(3)}, over ${worst.n} rows`,
-      planted: i.title,
+      planted: i.title, acknowledged: desk.acknowledged, silenced: desk.silenced,
     };
   });
 }
+
+// What people said of the alert.
+const desk = { acknowledged: undefined, silenced: undefined, firing: false };
+
+function alertAnswer(what, id, asked) {
+  if (what === "ack") desk.acknowledged = { by: asked.by ?? "somebody", note: asked.note, at: iso(Date.now()) };
+  if (what === "unack") desk.acknowledged = undefined;
+  if (what === "explain") {
+    const alert = alerts().find((a) => a.id === id);
+    return alert ? { status: 200, body: explanation(alert) } : fail(404, "There is no alert like that.", "not_found", "GET /api/v1/alerts lists what there is.");
+  }
+  return { status: 200, body: alerts() };
+}
+
+const explanation = (alert) => ({
+  alert, harm: "moves", since: alert.onset, incident: alert.id, together: [],
+  text: "distance has drifted since 9 April 2001 06:00: 1185 … 1750 makes 24.1% of the rows, 8.3% before. With values of before, 1.2% of the decisions (0.8% to 1.8%) would be others.",
+  course: { kind: "instantaneous", confidence: 0.97, provisional: true },
+  sure: { windows: 18, drifted: 17, rows: 16546, psi: 0.38, floor: 0.021, rule: "psi 0.2, 2 of 3 hours" },
+  shares: [
+    { label: "1185 … 1750", before: 0.083, now: 0.241, part: 0.41 }, { label: "above 4962", before: 0, now: 0.004, part: 0.22 }, { label: "214 … 328", before: 0.101, now: 0.031, part: 0.16 },
+  ],
+  related: [], changes: [],
+  effects: [{ what: "accuracy", before: 0.835, since: 0.829, windows: 17, clear: false }, { what: "share of positive decisions", before: 0.1, since: 0.112, windows: 17, clear: true }],
+  advice: ["all rows move by the same factor, 1.609: kilometres where miles were?", "mend the source before you retrain"],
+  carried: {
+    says: "most of the change is in one segment", even: false, before: 20000, now: 16546, looked: 364,
+    segments: [{ label: "origin ORD, DFW, ATL", where: 'origin in ["ORD", "DFW", "ATL"]', part: { value: 0.82, low: 0.74, high: 0.9 }, rows: 0.23 }],
+  },
+  impact: { says: "with values of before, 1.2% of the decisions (0.8% to 1.8%) would be others, the mean score would be 0.218 instead of 0.222", rows: 2000, version: 1, clear: true },
+  examples: [
+    { id: "f1475767", time: iso(Date.parse(alert.onset) + 3.6e6), why: "of the bin with most too many rows", value: 3618, back: 2227, score: 0.252, score_back: 0.241, inputs: [{ name: "origin", value: "SLC" }, { name: "destination", value: "PHX" }, { name: "customer", redacted: true }] },
+  ],
+});
 
 function drift(name, query) {
   const grain = query.get("grain") ?? "hour";
@@ -169,7 +203,12 @@ function api(url, body, { method, headers }) {
     case "pipelines":
       return ok(registry.pipelines);
     case "alerts":
-      return ok(alerts());
+      return alertAnswer(parts[1], url.searchParams.get("id"), json(body)) ?? ok(undefined);
+    case "silences": {
+      const asked = json(body);
+      desk.silenced = { id: "01SILENCE", reason: asked.reason, by: asked.by ?? "somebody", until: asked.until };
+      return ok({ ...desk.silenced, deployment: asked.deployment, column: asked.column, state: "active", alerts: ["km"] });
+    }
     case "sql": {
       const answer = sql(body);
       return answer ? ok(answer) : fail(400, "Expected one SELECT, got something else.", "invalid", "The evaluation store is read only here.");
@@ -202,6 +241,11 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://localhost");
   let body = "";
   for await (const chunk of request) body += chunk;
+  if (url.pathname.startsWith("/mock/alerts/")) { // whatever the time
+    desk.firing = url.pathname.endsWith("/firing");
+    response.writeHead(204).end();
+    return;
+  }
   if (url.pathname.startsWith("/mock/rollout/")) {
     response.writeHead(rollouts.choose(url.pathname.split("/").pop()) ? 204 : 404).end();
     return;

@@ -87,6 +87,45 @@ test("alerts jump to the cell", async ({ page }) => {
   await expect(page.getByTestId("follow")).toHaveCount(0);
 });
 
+test("an alert is explained, acknowledged and silenced", async ({ page }) => {
+  await page.request.post("/mock/alerts/firing");
+  await page.goto("/d/flights?grain=day");
+  await page.getByTestId("explain").first().click();
+  const dialog = page.getByTestId("alert-dialog");
+  await expect(page).toHaveURL(/alert=km/);
+  await expect(dialog).toContainText("1.2% of the decisions (0.8% to 1.8%) would be others");
+  await expect(dialog.getByTestId("harm")).toHaveText("moves predictions");
+  await expect(dialog.getByRole("row", { name: /origin ORD, DFW, ATL/ })).toContainText(/82\s?%/);
+  await expect(dialog.getByRole("row", { name: /f1475767/ })).toContainText("customer redacted");
+  const silence = dialog.getByRole("button", { name: "Silence distance" });
+  await expect(silence).toBeDisabled(); // nobody has said why
+  await dialog.getByLabel("Who").fill("ann");
+  await dialog.getByRole("button", { name: "Acknowledge" }).click();
+  await expect(dialog.getByTestId("acknowledged")).toContainText("Acknowledged by ann");
+  await dialog.getByLabel("Why").fill("the sensors are being swapped");
+  await dialog.getByLabel("How long").selectOption("24");
+  await silence.click();
+  await expect(dialog.getByTestId("silenced")).toContainText("the sensors are being swapped");
+  await expect(silence).toBeDisabled();
+  await dialog.getByRole("button", { name: "Take the acknowledgement back" }).click();
+  await expect(dialog.getByTestId("acknowledged")).toHaveCount(0);
+  await page.request.post("/mock/alerts/as-they-are");
+  await noSideways(page);
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await expect(page).not.toHaveURL(/alert=/);
+  await page.goto("/d/flights?alert=gone/1");
+  await expect(dialog).toContainText("No alert is called gone/1 any more");
+});
+
+test("the heat map has a report to keep", async ({ page }) => {
+  await page.goto("/d/flights?grain=day&to=2001-04-14T00:00:00Z&span=30d");
+  await expect(page.getByTestId("heatmap")).toBeVisible();
+  const href = await page.getByRole("link", { name: "Report" }).getAttribute("href");
+  const query = new URL(href ?? "", "http://localhost").searchParams;
+  expect(href).toContain("/api/v1/deployments/flights/drift-report?");
+  expect([query.get("format"), query.get("grain"), query.get("limit")]).toEqual(["html", "day", "30"]);
+});
+
 test("the heat map as a table says the same", async ({ page }) => {
   await page.goto("/d/flights?grain=day&to=2001-04-14T00:00:00Z&span=30d");
   await page.getByRole("button", { name: "Table" }).click();

@@ -123,4 +123,10 @@ async function pictures(page: Page, start: number, end: number): Promise<void> {
     await page.waitForTimeout(1500);
     await page.screenshot({ path: resolve(folder, `page-${scheme}.png`), fullPage: true });
   }
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.setViewportSize({ width: 1440, height: 1500 });
+  await page.getByTestId("explain").first().click();
+  await expect(page.getByTestId("harm")).toBeVisible({ timeout: 60_000 });
+  await page.waitForTimeout(500);
+  await page.getByTestId("alert-dialog").screenshot({ path: resolve(folder, "alert.png") });
 }

@@ -3,7 +3,7 @@ import { Failure, get, post } from "./client";
 import type { Pipeline } from "./pipeline";
 import type { AliasMove, Lineage, ModelCardText, Signatures } from "./registry";
 import type { Explanation, Plan, Rollout } from "./rollout";
-import type { Alert, Deployment, Distribution, Drift, Grain, Metrics, Model, ModelExample, Status } from "./types";
+import type { Alert, AlertExplanation, Deployment, Distribution, Drift, Grain, Metrics, Model, ModelExample, Status } from "./types";
 
 /** How often the page asks again, in milliseconds. Polling rests while the tab is hidden. */
 const every = { fast: 1000, slow: 2000, lazy: 10_000 } as const;
@@ -60,6 +60,14 @@ export const useAlerts = () =>
     queryKey: ["alerts"],
     queryFn: async ({ signal }) => (await get<Alert[] | null>("/alerts", {}, signal)) ?? [],
     refetchInterval: every.slow,
+  });
+
+/** useAlertExplanation asks a model again about recorded rows, which takes seconds: it is asked for once while it is looked at. */
+export const useAlertExplanation = (id: string) =>
+  useQuery<AlertExplanation, Failure>({
+    queryKey: ["explanation", id],
+    queryFn: ({ signal }) => get("/alerts/explain", { id }, signal),
+    staleTime: 60_000,
   });
 
 /** View is the stretch of event time on screen: the last `limit` windows, up to `to` where the view is held. */

@@ -241,6 +241,62 @@ export interface Alert {
   resolved?: Time;
   message: string;
   planted?: string;
+  incident?: string;
+  acknowledged?: Acknowledgement;
+  silenced?: { id: string; reason: string; by: string; until?: Time };
+}
+
+export interface Acknowledgement {
+  by: string;
+  note?: string;
+  at: Time;
+}
+
+/** Bounded is a number with its interval. */
+export interface Bounded {
+  value: number;
+  low?: number | null;
+  high?: number | null;
+}
+
+export interface ValueShare {
+  label: string;
+  before: number;
+  now: number;
+  part: number;
+}
+
+export interface ExampleRow {
+  id: string;
+  time: Time;
+  why: string;
+  value: unknown;
+  back?: unknown;
+  score?: number | null;
+  score_back?: number | null;
+  decision?: string;
+  decision_back?: string;
+  inputs: { name: string; value: unknown; redacted?: boolean }[] | null;
+}
+
+/** AlertExplanation is what the server knows of an alert. */
+export interface AlertExplanation {
+  alert: Alert;
+  text: string;
+  harm: "hurts" | "moves" | "unknown" | "quiet";
+  course: { kind: "none" | "instantaneous" | "gradual" | "periodic" | "temporary"; confidence: number; provisional: boolean };
+  since: Time;
+  until?: Time;
+  sure: { windows: number; drifted: number; rows: number; psi: number; floor: number; rule: string };
+  shares: ValueShare[] | null;
+  related: { column: string; output?: boolean; onset: Time; psi: number }[] | null;
+  effects: { what: string; before: number; since: number; clear: boolean }[] | null;
+  changes: { time: Time; text: string }[] | null;
+  advice: string[] | null;
+  carried?: { says: string; even: boolean; reason?: string; segments: { label: string; part: Bounded; rows: number }[] | null };
+  impact?: { says: string; reason?: string; rows: number; version?: number };
+  examples?: ExampleRow[] | null;
+  together: string[] | null;
 }
 
 export interface SQLAnswer {

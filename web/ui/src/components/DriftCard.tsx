@@ -33,6 +33,17 @@ interface Props {
   onPick: (column: string, start: number) => void;
 }
 
+/** reportPath is the server's page on the windows that are shown. */
+function reportPath(name: string, grain: Grain, drift: Drift | undefined): string {
+  const q = new URLSearchParams({ format: "html", grain });
+  const windows = drift?.windows ?? [];
+  if (windows.length > 0) {
+    q.set("from", windows[0]!);
+    q.set("limit", String(windows.length));
+  }
+  return `/api/v1/deployments/${encodeURIComponent(name)}/drift-report?${q}`;
+}
+
 /** DriftCard is the heat map with its choices: grain, span, map or table. */
 export function DriftCard(p: Props) {
   const { d, grain, domain } = p;
@@ -49,6 +60,7 @@ export function DriftCard(p: Props) {
         <div className="tools">
           <Segmented label="Grain" options={grains} value={grain} onChange={(g) => p.onView({ grain: g, span: undefined, col: undefined, at: undefined, to: undefined })} />
           <Segmented label="Span" options={spans[grain]} value={p.span} onChange={(s) => p.onView({ grain, span: s })} />
+          <a className="quiet-button" href={reportPath(d.name, grain, p.drift)} target="_blank" rel="noreferrer" title="one page on these windows, to keep or to send">Report</a>
           <button type="button" className="quiet-button" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>Table</button>
         </div>
       </header>

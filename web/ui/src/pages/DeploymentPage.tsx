@@ -4,8 +4,10 @@ import type { Alert, Annotation, Deployment, Grain, ModelVersion } from "../api/
 import { createHover, HoverContext } from "../charts/hover";
 import type { Domain } from "../charts/Timeline";
 import { Anatomy } from "../components/Anatomy";
+import { AlertDialog } from "../components/AlertDialog";
 import { Alerts } from "../components/Alerts";
 import { DeploymentHead } from "../components/DeploymentHead";
+import { Dialog } from "../components/Dialog";
 import { DistributionPanel } from "../components/DistributionPanel";
 import { DriftCard } from "../components/DriftCard";
 import { LiveStrip } from "../components/LiveStrip";
@@ -62,7 +64,7 @@ function useView(d: Deployment) {
     const windows = spanOf(a.grain, query.get("span")).windows;
     select({ col: a.column, at: iso(onset), grain: a.grain, to: iso(holdAround(onset, a.grain, windows, at(d.to))) });
   };
-  return { grain, span, held, drift, metrics, starts, domain, selected, select, pick, follow, open };
+  return { grain, span, held, drift, metrics, starts, domain, selected, alert: query.get("alert"), select, pick, follow, open };
 }
 
 function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
@@ -78,6 +80,7 @@ function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
   return (
     <HoverContext value={hover}>
       <DeploymentHead d={d} all={all} version={version} />
+      {v.alert && <OpenAlert id={v.alert} alerts={alerts.data} onClose={() => v.select({ alert: undefined })} />}
       {d.state === "failed" && <div className="refusal" role="alert"><b>This deployment does not serve.</b><p>{d.reason}</p></div>}
       <LiveStrip deployment={d} />
       <RolloutCard d={d} versions={versions} />
@@ -105,11 +108,23 @@ function Detail({ d, all }: { d: Deployment; all: Deployment[] }) {
                 onSelect={v.pick} onClose={v.follow}
               />
             )}
-            {alerts.error && !alerts.data ? <Refusal error={alerts.error} /> : <Alerts alerts={mine} onOpen={v.open} />}
+            {alerts.error && !alerts.data ? <Refusal error={alerts.error} /> : <Alerts alerts={mine} onOpen={v.open} onExplain={(a) => v.select({ alert: a.id })} />}
           </div>
         </div>
       )}
     </HoverContext>
+  );
+}
+
+/** OpenAlert shows the alert that the address names, which is where messages to people point. */
+function OpenAlert({ id, alerts, onClose }: { id: string; alerts: Alert[] | undefined; onClose: () => void }) {
+  if (!alerts) return null;
+  const alert = alerts.find((a) => a.id === id);
+  if (alert) return <AlertDialog alert={alert} onClose={onClose} />;
+  return (
+    <Dialog title="This alert is gone" onClose={onClose} testid="alert-dialog">
+      <p>No alert is called <code>{id}</code> any more: rows that came late, or another rule, took away what it rested on.</p>
+    </Dialog>
   );
 }
 
